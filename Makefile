@@ -1,0 +1,73 @@
+# Works with make 3.81 and a POSIX shell.  `make help` lists the targets.
+#
+# One environment, .venv, serves every target, development tools included: the demo needs only the toolkit and PySpice,
+# but a second environment would double 1.8 GB on disk and could differ from the one that the tests ran in.
+
+SHELL = /bin/sh
+BIN = .venv/bin
+READY = .venv/ready
+ARGS =
+
+.NOTPARALLEL:
+.PHONY: help setup ngspice demo test lint types netlists bench clean FORCE
+
+help:
+	@echo 'make setup      .venv with the pinned dependencies, and ngspice where a package manager can install it'
+	@echo 'make demo       set-up, then the main job: train on digits through an ngspice circuit (ARGS="--out DIR" is passed on)'
+	@echo 'make test       set-up, then lint, types and tests'
+	@echo 'make lint       ruff: check and format'
+	@echo 'make types      basedpyright, strict'
+	@echo 'make netlists   write the reference decks in netlists/ anew'
+	@echo 'make bench      the measured comparisons in benchmarks/'
+	@echo 'make clean      remove .venv, results and caches'
+	@echo 'PYTHON=... names the interpreter for .venv (any Python >= 3.11)'
+
+setup: $(READY)
+	@rm -f .venv/ngspice.log
+	@sh scripts/ngspice.sh
+	@echo 'setup: .venv is ready'
+
+# A .venv that was moved or copied here, or whose Python is gone, does not count as ready.
+ifneq ($(shell { test "$$(cat .venv/place)" = "$$(pwd -P)" && .venv/bin/python -c "" && echo well; } 2>/dev/null),well)
+$(READY): FORCE
+endif
+$(READY): pyproject.toml constraints.txt scripts/setup.sh
+	@PYTHON='$(PYTHON)' sh scripts/setup.sh
+	@touch $@
+
+ngspice: $(READY)
+	@sh scripts/ngspice.sh
+
+demo: $(READY) ngspice
+	@if command -v ngspice >/dev/null 2>&1; then \
+		$(BIN)/tngd-hw demo $(ARGS); \
+	else \
+		echo 'demo: ngspice is missing, so the circuit runs in the engine state_space'; \
+		$(BIN)/tngd-hw demo --engine state_space $(ARGS); \
+	fi
+
+test: $(READY) ngspice lint types
+	@echo 'test: pytest'
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	@echo 'lint: ruff check'
+	@$(BIN)/ruff check .
+	@echo 'lint: ruff format --check'
+	@$(BIN)/ruff format --check .
+
+types: $(READY)
+	@echo 'types: basedpyright'
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+netlists: $(READY)
+	@$(BIN)/python -m tngd_hw.netlist.reference netlists
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv results build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+FORCE:

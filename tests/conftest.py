@@ -1,0 +1,40 @@
+"""What every test relies on: no display, two torch threads, repeatable hypothesis runs, and skips that are counted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+os.environ["MPLBACKEND"] = "Agg"  # before anything can import matplotlib
+
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("tngd", deadline=None, derandomize=True)  # the same examples on every machine
+settings.load_profile("tngd")
+
+NO_NGSPICE = "no ngspice on this machine (apt-get install ngspice, or brew install ngspice)"
+
+
+def pytest_configure() -> None:
+    """Two threads, as on the smallest machine the tests must pass on."""
+    torch.set_num_threads(2)
+
+
+@pytest.hookimpl(trylast=True)  # after -m and -k have chosen
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked ``ngspice`` where there is none."""
+    if shutil.which("ngspice") is not None:
+        return
+    for item in items:
+        if item.get_closest_marker("ngspice") is not None:
+            item.add_marker(pytest.mark.skip(reason=NO_NGSPICE))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line that counts what was skipped for want of ngspice, so that a green run cannot hide it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(NO_NGSPICE in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.write_line(f"{count} ngspice tests skipped: {NO_NGSPICE}", yellow=True)

@@ -1,0 +1,24 @@
+"""Circuit to voltages: every engine has ``init`` (once a matrix) and ``run`` (many times)."""
+
+from tngd_hw.engines.base import Engine, EngineState
+from tngd_hw.engines.behavioral import Behavioral
+from tngd_hw.engines.ideal import Ideal
+from tngd_hw.engines.ngspice import Ngspice
+from tngd_hw.engines.ngspice_process import find_ngspice, ngspice_version
+from tngd_hw.engines.registry import ENGINES, find_engine
+from tngd_hw.engines.state_space import StateSpace
+from tngd_hw.engines.trajectory import Trajectory
+
+__all__ = [
+    "ENGINES",
+    "Behavioral",
+    "Engine",
+    "EngineState",
+    "Ideal",
+    "Ngspice",
+    "StateSpace",
+    "Trajectory",
+    "find_engine",
+    "find_ngspice",
+    "ngspice_version",
+]

@@ -1,0 +1,119 @@
+"""What an engine is: ``init`` once a loaded chip, ``run`` many times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from tngd_hw.engines.trajectory import Trajectory
+from tngd_hw.outcome import MisuseError, Outcome, Status
+from tngd_hw.problem import as_real_tensor
+from tngd_hw.random import check_seed
+from tngd_hw.topologies import LoadedChip
+
+__all__ = ["Engine", "EngineState", "check_run", "failed", "node_names", "output_times", "saturation"]
+
+_DEFAULT_POINTS = 201
+
+
+@dataclass(frozen=True, eq=False)
+class EngineState:
+    """What ``init`` prepared for one loaded chip.
+
+    Attributes:
+        loaded: The chip.
+        prepared: The engine's own (equations, an eigenbasis, the simulator's version); None for a failed status.
+        status: OK, or why no run can give an answer.
+    """
+
+    loaded: LoadedChip
+    prepared: Any
+    status: Status
+
+
+class Engine(Protocol):
+    """From a loaded chip to voltages.  All randomness comes from ``seed``; a failure is in the trajectory's status."""
+
+    @property
+    def name(self) -> str:
+        """Name on the command line."""
+        ...
+
+    def init(self, loaded: LoadedChip) -> EngineState:
+        """Factorise, discretise, find the simulator: what one matrix needs once."""
+        ...
+
+    def run(
+        self,
+        state: EngineState,
+        *,
+        duration: float,
+        b: ArrayLike | Tensor | None = None,
+        x0: ArrayLike | Tensor | None = None,
+        seed: int = 0,
+        times_s: ArrayLike | Tensor | None = None,
+    ) -> tuple[EngineState, Trajectory]:
+        """Run for ``duration`` seconds.
+
+        Args:
+            state: From :meth:`init` or from the last run.
+            duration: Seconds.
+            b: Right-hand side, shape (n,) or (n, k); default the problem's.
+            x0: Start, shape (n,) or (n, k); default 0.
+            seed: Seed of the injected noise.
+            times_s: Output times; default 201 uniform ones.  A simulator that chooses its own times ignores them.
+        """
+        ...
+
+
+def check_run(duration: float, seed: int) -> None:
+    """MisuseError for a duration that is not a finite number above 0, or a bad seed."""
+    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration < float("inf"):
+        raise MisuseError(f"duration = {duration!r}: expected a finite number of seconds above 0")
+    check_seed(seed)
+
+
+def output_times(duration: float, times_s: ArrayLike | Tensor | None) -> Tensor:
+    """Times of the output, non-decreasing, within 0 and ``duration``."""
+    if times_s is None:
+        return torch.linspace(0.0, duration, _DEFAULT_POINTS, dtype=torch.float64)
+    times = as_real_tensor(times_s, "times_s")
+    if times.ndim != 1 or len(times) == 0 or bool((times.diff() < 0).any()):
+        raise MisuseError("times_s: expected a non-empty list of non-decreasing times")
+    if float(times[0]) < 0 or float(times[-1]) > duration * (1 + 1e-12):
+        raise MisuseError(f"times_s runs from {float(times[0])} to {float(times[-1])}, outside 0 to {duration} s")
+    return times
+
+
+def node_names(loaded: LoadedChip) -> tuple[str, ...]:
+    """Names of the voltages that are read."""
+    return tuple(f"out{i}" for i in range(loaded.n))
+
+
+def failed(engine: str, loaded: LoadedChip, status: Status, *, duration: float, seed: int, notes: str = "") -> Trajectory:
+    """A trajectory without points that says why."""
+    nothing = torch.zeros(0, dtype=torch.float64)
+    statuses = (status,) * (loaded.chip.chips or 1)
+    shape = (0, loaded.n) if len(statuses) == 1 else (len(statuses), 0, loaded.n)
+    return Trajectory(nothing, torch.zeros(shape), node_names(loaded), engine, statuses, False, seed, duration, notes)
+
+
+def saturation(loaded: LoadedChip, voltage: Tensor, node_axis: int) -> tuple[Status, ...]:
+    """One status a chip: SATURATED where a node left the range that its amplifier delivers."""
+    peak = voltage.abs().amax(dim=node_axis - 1)
+    peak = peak.amax(dim=-1) if node_axis == -2 else peak
+    limit = loaded.voltage_limit
+    excess = torch.atleast_2d(peak / limit)
+    statuses: list[Status] = []
+    for row in excess:
+        node = int(row.argmax())
+        if float(row[node]) <= 1:
+            statuses.append(Status())
+            continue
+        detail = f"node {node} reached {float(row[node]):.3g} times the voltage its amplifier can deliver"
+        statuses.append(Status(Outcome.SATURATED, detail))
+    return tuple(statuses)

@@ -1,0 +1,45 @@
+"""``behavioral``: the closed-form equations of the circuit, for whole batches of chips, without a netlist."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from tngd_hw.engines.base import EngineState, check_run, failed, output_times
+from tngd_hw.engines.equations import Equations, run_equations, with_constant
+from tngd_hw.engines.trajectory import Trajectory
+from tngd_hw.topologies import LoadedChip
+
+__all__ = ["Behavioral"]
+
+
+class Behavioral:
+    """Exact solution of the topology's own equations, mismatch, finite gain, bandwidth and injected noise included."""
+
+    name = "behavioral"
+
+    def init(self, loaded: LoadedChip) -> EngineState:
+        """The closed-form LinearSDE."""
+        status = loaded.circuit_status
+        return EngineState(loaded, loaded.linear_sde() if status.ok else None, status)
+
+    def run(
+        self,
+        state: EngineState,
+        *,
+        duration: float,
+        b: ArrayLike | Tensor | None = None,
+        x0: ArrayLike | Tensor | None = None,
+        seed: int = 0,
+        times_s: ArrayLike | Tensor | None = None,
+    ) -> tuple[EngineState, Trajectory]:
+        """See :class:`~tngd_hw.engines.base.Engine`."""
+        check_run(duration, seed)
+        loaded = state.loaded
+        if not state.status.ok:
+            return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
+        drive = loaded.drive(b, x0)
+        start = loaded.topology.initial_state(loaded.elements, drive.initial_volt)
+        equations = Equations(state.prepared, with_constant(drive.input_volt), start)
+        times = output_times(duration, times_s)
+        return state, run_equations(self.name, loaded, equations, times, duration=duration, seed=seed)

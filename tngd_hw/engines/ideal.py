@@ -1,0 +1,58 @@
+"""``ideal``: the exact finite-time filter of the problem itself, with no circuit in between."""
+
+from __future__ import annotations
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from tngd_hw.engines.base import EngineState, check_run, failed, node_names, output_times
+from tngd_hw.engines.trajectory import Trajectory
+from tngd_hw.linear_sde import LinearSDE, mean_at
+from tngd_hw.outcome import Status
+from tngd_hw.topologies import LoadedChip
+
+__all__ = ["Ideal"]
+
+
+class Ideal:
+    """dx/dt = -(A x - b)/tau, solved in closed form: for symmetric A and x0 = 0, (1 - e^(-mu t/tau))/mu per mode.
+
+    No mismatch, no noise, no limits: what the hardware would do if it were perfect.  Voltages are v0 x.
+    Cost: one eigenvalue problem of A an ``init``.
+    """
+
+    name = "ideal"
+
+    def init(self, loaded: LoadedChip) -> EngineState:
+        """The relaxation as a LinearSDE in seconds; its eigenbasis is made at the first run."""
+        if not loaded.status.ok:
+            return EngineState(loaded, None, loaded.status)
+        A = loaded.problem.dense_matrix()
+        sde = LinearSDE(-A / loaded.tau, torch.eye(loaded.n, dtype=torch.float64) / loaded.tau)
+        return EngineState(loaded, sde, Status())
+
+    def run(
+        self,
+        state: EngineState,
+        *,
+        duration: float,
+        b: ArrayLike | Tensor | None = None,
+        x0: ArrayLike | Tensor | None = None,
+        seed: int = 0,
+        times_s: ArrayLike | Tensor | None = None,
+    ) -> tuple[EngineState, Trajectory]:
+        """See :class:`~tngd_hw.engines.base.Engine`; the same answer for every chip of a batch."""
+        check_run(duration, seed)
+        loaded = state.loaded
+        if not state.status.ok:
+            return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
+        s, drive = loaded.scales, loaded.drive(b, x0)
+        right = -drive.input_volt * s.input_conductance_siemens / s.conductance_siemens
+        times = output_times(duration, times_s)
+        voltage = mean_at(state.prepared, times, x0=drive.initial_volt, u=right)
+        chips = loaded.chip.chips
+        if chips is not None:
+            voltage = voltage.expand(chips, *voltage.shape)
+        statuses = (Status(),) * (chips or 1)
+        return state, Trajectory(times, voltage, node_names(loaded), self.name, statuses, False, seed, duration)

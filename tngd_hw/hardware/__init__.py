@@ -1,0 +1,26 @@
+"""What a chip is made of: parts with their numbers, their draw and their action on elements."""
+
+from tngd_hw.hardware import presets
+from tngd_hw.hardware.amplifiers import Amplifiers
+from tngd_hw.hardware.capacitors import Capacitors
+from tngd_hw.hardware.chip import Chip, draw_chip
+from tngd_hw.hardware.elements import AmplifierBank, Component, Elements, Inventory, Role
+from tngd_hw.hardware.presets import load_hardware
+from tngd_hw.hardware.resistors import Resistors
+from tngd_hw.hardware.spec import HardwareSpec
+
+__all__ = [
+    "AmplifierBank",
+    "Amplifiers",
+    "Capacitors",
+    "Chip",
+    "Component",
+    "Elements",
+    "HardwareSpec",
+    "Inventory",
+    "Resistors",
+    "Role",
+    "draw_chip",
+    "load_hardware",
+    "presets",
+]

@@ -1,0 +1,65 @@
+"""Linear stochastic differential equations, exactly: the mathematics, which knows no circuit.
+
+dx = (F x + E u) dt + B dW,  y = C x + D u + D_w xi;  stable means every eigenvalue of F has a negative real part.
+"""
+
+from tngd_hw.linear_sde.augment import append_output_integrals, noise_as_input, noise_as_output
+from tngd_hw.linear_sde.average import (
+    AveragePath,
+    TimeAverage,
+    sample_averages,
+    stationary_time_average,
+    time_average,
+)
+from tngd_hw.linear_sde.change import change_basis, change_units
+from tngd_hw.linear_sde.compose import feedback, series, side_by_side
+from tngd_hw.linear_sde.covariance import covariance_at, output_covariance_at
+from tngd_hw.linear_sde.mean import mean_at, state_mean_at
+from tngd_hw.linear_sde.response import response, state_response
+from tngd_hw.linear_sde.sample import sample_at, state_sample_at, state_sample_blocks
+from tngd_hw.linear_sde.spectrum import autocovariance, frequency_response, power_spectral_density
+from tngd_hw.linear_sde.stationary import (
+    stationary_covariance,
+    stationary_mean,
+    stationary_output_covariance,
+    stationary_output_mean,
+)
+from tngd_hw.linear_sde.structure import Structure
+from tngd_hw.linear_sde.system import LinearSDE
+from tngd_hw.linear_sde.transition import Transition, transition
+
+__all__ = [
+    "AveragePath",
+    "LinearSDE",
+    "Structure",
+    "TimeAverage",
+    "Transition",
+    "append_output_integrals",
+    "autocovariance",
+    "change_basis",
+    "change_units",
+    "covariance_at",
+    "feedback",
+    "frequency_response",
+    "mean_at",
+    "noise_as_input",
+    "noise_as_output",
+    "output_covariance_at",
+    "power_spectral_density",
+    "response",
+    "sample_at",
+    "sample_averages",
+    "series",
+    "side_by_side",
+    "state_mean_at",
+    "state_response",
+    "state_sample_at",
+    "state_sample_blocks",
+    "stationary_covariance",
+    "stationary_mean",
+    "stationary_output_covariance",
+    "stationary_output_mean",
+    "stationary_time_average",
+    "time_average",
+    "transition",
+]

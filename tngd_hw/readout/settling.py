@@ -1,0 +1,55 @@
+"""The settling error: how far a noiseless run still is from its own end value."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from tngd_hw.engines.equations import with_constant
+from tngd_hw.linear_sde import mean_at, stationary_output_mean
+from tngd_hw.outcome import Outcome, Status
+from tngd_hw.topologies import LoadedChip
+
+__all__ = ["settled_status", "settling_error", "settling_time"]
+
+
+def settling_error(
+    loaded: LoadedChip, duration: float, *, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None
+) -> float:
+    """|v(t) - v(infinity)| / |v(infinity)| of this chip's own circuit, without noise; 2-norm, worst chip and column.
+
+    This is the settling part of the error alone: v(infinity) has the chip's systematic errors in it.
+    Cost: one solution of the closed-form equations.
+    """
+    sde, drive = loaded.linear_sde(), loaded.drive(b, x0)
+    start = loaded.topology.initial_state(loaded.elements, drive.initial_volt)
+    inputs = with_constant(drive.input_volt)
+    if loaded.chip.chips is not None:
+        start, inputs = (value.expand(loaded.chip.chips, *value.shape) for value in (start, inputs))
+    end, _ = stationary_output_mean(sde, inputs)
+    now = mean_at(sde, torch.tensor([duration], dtype=torch.float64), x0=start, u=inputs)
+    axis = -1 if drive.input_volt.ndim == 1 else -2
+    difference = torch.linalg.vector_norm(now.squeeze(axis - 1) - end, dim=axis)
+    size = torch.linalg.vector_norm(end, dim=axis)
+    return float((difference / size.clamp_min(torch.finfo(torch.float64).tiny)).max())
+
+
+def settling_time(loaded: LoadedChip, error: float) -> float:
+    """Seconds after which the slowest mode of the circuit has decayed to ``error``: ln(1/error)/|rate|."""
+    rate = -float(loaded.linear_sde().eigenvalues().real.max())
+    return math.log(1 / error) / rate
+
+
+def settled_status(loaded: LoadedChip, duration: float, tolerance: float, found: float) -> Status:
+    """NOT_SETTLED, with the time that would do, where the settling error ``found`` is above ``tolerance``."""
+    if found <= tolerance:
+        return Status()
+    enough = settling_time(loaded, tolerance)
+    detail = (
+        f"after {duration / loaded.tau:.4g} tau the answer is {found:.2g} away from its end value (relative); "
+        f"{enough / loaded.tau:.3g} tau would leave the slowest mode {tolerance:.0e}"
+    )
+    return Status(Outcome.NOT_SETTLED, detail)

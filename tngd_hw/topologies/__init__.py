@@ -1,0 +1,25 @@
+"""Matrix to circuit: one file a topology, each three pure functions; scales; the dual form."""
+
+from tngd_hw.topologies.base import Scales, Topology
+from tngd_hw.topologies.dual import DualProblem, dual_problem
+from tngd_hw.topologies.loaded import Drive, LoadedChip
+from tngd_hw.topologies.program import manufacture, program
+from tngd_hw.topologies.registry import TOPOLOGIES, find_topology
+from tngd_hw.topologies.report import MappingReport
+from tngd_hw.topologies.spectrum import Spectrum, spectrum
+
+__all__ = [
+    "TOPOLOGIES",
+    "Drive",
+    "DualProblem",
+    "LoadedChip",
+    "MappingReport",
+    "Scales",
+    "Spectrum",
+    "Topology",
+    "dual_problem",
+    "find_topology",
+    "manufacture",
+    "program",
+    "spectrum",
+]

@@ -1,0 +1,154 @@
+"""A chip that has been given a matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from tngd_hw.hardware import Chip, Elements
+from tngd_hw.linear_sde import LinearSDE
+from tngd_hw.netlist import Netlist
+from tngd_hw.outcome import MisuseError, Outcome, OutcomeError, Status
+from tngd_hw.problem import LinearProblem, as_real_tensor
+from tngd_hw.topologies.base import Scales, Topology
+from tngd_hw.topologies.report import MappingReport
+
+__all__ = ["NETLIST_ELEMENT_LIMIT", "Drive", "LoadedChip"]
+
+NETLIST_ELEMENT_LIMIT = 2_000_000
+"""Circuits with more elements are not written as netlists (about 100 MB of text)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """What is put on a loaded chip for one run.
+
+    Attributes:
+        input_volt: v_in, shape (n,) or (n, k) for k right-hand sides.
+        initial_volt: Node voltages held by the reset at t = 0, same shape.
+    """
+
+    input_volt: Tensor
+    initial_volt: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedChip:
+    """A chip programmed with a problem.
+
+    Attributes:
+        chip: The die.
+        problem: What it was given.
+        topology: The circuit.
+        scales: g0, v0, C and g_in.
+        kappa: Strength of the injected noise: Cov(x) -> kappa A^-1 for symmetric A.
+        status: OK, or why this chip cannot give the answer; engines return it instead of running.
+        programmed: This chip's element values, or None where the matrix does not fit; see :attr:`elements`.
+        summary: The MappingReport, or None where the matrix does not fit; see :attr:`report`.
+    """
+
+    chip: Chip
+    problem: LinearProblem
+    topology: Topology
+    scales: Scales
+    kappa: float
+    status: Status
+    programmed: Elements | None = field(repr=False)
+    summary: MappingReport | None = field(repr=False)
+
+    @property
+    def tau(self) -> float:
+        """tau = C/g0 in seconds: the time unit of the paper."""
+        return self.scales.tau_s
+
+    @property
+    def n(self) -> int:
+        """Number of unknowns."""
+        return self.problem.n
+
+    @property
+    def elements(self) -> Elements:
+        """This chip's element values; OutcomeError where the matrix does not fit."""
+        if self.programmed is None:
+            raise OutcomeError(self.status)
+        return self.programmed
+
+    @property
+    def report(self) -> MappingReport:
+        """What the mapping did; OutcomeError where the matrix does not fit."""
+        if self.summary is None:
+            raise OutcomeError(self.status)
+        return self.summary
+
+    @cached_property
+    def voltage_limit(self) -> Tensor:
+        """Largest |node voltage| of every node, shape (..., n); infinite for ideal amplifiers."""
+        return self.topology.voltage_limit(self.elements, self.chip.hardware)
+
+    @cached_property
+    def circuit_status(self) -> Status:
+        """The status of the programmed circuit with its real amplifiers: UNSTABLE where a mode grows."""
+        if not self.status.ok:
+            return self.status
+        growth = float(self.linear_sde().eigenvalues().real.max())
+        if growth < 0:
+            return Status()
+        return Status(Outcome.UNSTABLE, f"with its real amplifiers the circuit has a mode growing at {growth:.3g} 1/s")
+
+    def select(self, chip: int) -> LoadedChip:
+        """Chip number ``chip`` of a batch as a loaded chip of its own."""
+        if self.chip.chips is None or not 0 <= chip < self.chip.chips:
+            raise MisuseError(f"chip = {chip!r}: this batch has chips 0 to {(self.chip.chips or 0) - 1}")
+        single = replace(self.chip, chips=None, deviations=self.chip.deviations_of(chip))
+        return replace(self, chip=single, programmed=self.elements.chip(chip))
+
+    def drive(self, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None) -> Drive:
+        """Voltages for right-hand side ``b`` (default: the problem's, or 0) from ``x0`` (default 0).
+
+        v_in = -(g0 v0 / g_in) b and v(0) = v0 x0; shapes (n,) or (n, k), broadcast against each other.
+        """
+        right = self.problem.b if b is None else as_real_tensor(b, "b")
+        start = None if x0 is None else as_real_tensor(x0, "x0")
+        zero = torch.zeros(self.n, dtype=torch.float64)
+        right, start = _same_shape(zero if right is None else right, zero if start is None else start)
+        for name, value in (("b", right), ("x0", start)):
+            if value.ndim not in (1, 2) or value.shape[0] != self.n:
+                raise MisuseError(f"{name} has shape {tuple(value.shape)}: expected ({self.n},) or ({self.n}, k)")
+        s = self.scales
+        gain = s.conductance_siemens * s.voltage_volt / s.input_conductance_siemens
+        return Drive(-gain * right, s.voltage_volt * start)
+
+    def netlist(self, drive: Drive | None = None, chip: int = 0) -> Netlist:
+        """The circuit of one chip with one drive (default: the problem's b from rest).
+
+        Raises:
+            OutcomeError: NOT_REALIZABLE above NETLIST_ELEMENT_LIMIT elements, or where the matrix does not fit.
+        """
+        drive = self.drive() if drive is None else drive
+        elements = self.elements if self.chip.chips is None else self.elements.chip(chip)
+        count = sum(len(c.row) for c in elements.components.values())
+        if count > NETLIST_ELEMENT_LIMIT:
+            detail = f"the circuit has {count} elements, netlists are written up to {NETLIST_ELEMENT_LIMIT}"
+            raise OutcomeError(Status(Outcome.NOT_REALIZABLE, detail))
+        if drive.input_volt.ndim != 1:
+            k = drive.input_volt.shape[1]
+            raise MisuseError(f"a netlist has one right-hand side, this drive has {k}: make one netlist a column")
+        return self.topology.netlist(elements, drive.input_volt, drive.initial_volt)
+
+    def linear_sde(self) -> LinearSDE:
+        """The closed-form equations of this chip's circuit, batched over chips."""
+        return self.topology.linear_sde(self.elements)
+
+
+def _same_shape(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    if a.ndim == b.ndim:
+        return a, b
+    if a.ndim == 1 and b.ndim == 2:
+        return a[:, None].expand(-1, b.shape[1]), b
+    if a.ndim == 2 and b.ndim == 1:
+        return a, b[:, None].expand(-1, a.shape[1])
+    return a, b

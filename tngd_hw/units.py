@@ -1,0 +1,66 @@
+"""SI numbers with their unit checked: ``"10k"`` and ``"1 nF"`` in, ``"10 kOhm"`` out.  Built on quantiphy."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from quantiphy import QuantiPhyError, Quantity
+
+from tngd_hw.outcome import MisuseError
+
+__all__ = ["BOLTZMANN_JOULE_PER_KELVIN", "format_quantity", "parse_quantity"]
+
+BOLTZMANN_JOULE_PER_KELVIN = 1.380649e-23
+"""The Boltzmann constant k_B in J/K (exact in the SI since 2019)."""
+
+_SPELLINGS = {
+    "ohm": ("ohm", "Ohm", "Ohms", "ohms", "Ω"),
+    "farad": ("F", "farad", "farads"),
+    "siemens": ("S", "siemens"),
+    "volt": ("V", "volt", "volts"),
+    "ampere": ("A", "ampere", "amperes"),
+    "hz": ("Hz", "hz", "hertz"),
+    "s": ("s", "sec", "second", "seconds"),
+    "kelvin": ("K", "kelvin"),
+}
+_SYMBOLS = {unit: spellings[0] for unit, spellings in _SPELLINGS.items()} | {"ohm": "Ohm"}
+_NUMBER_ALONE = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+
+
+def parse_quantity(value: float | int | str, unit: str, field: str) -> float:
+    """Return ``value`` in the SI unit ``unit`` as a float.
+
+    Args:
+        value: A number, or text such as ``"10k"``, ``"1n"``, ``"1 nF"``.  ``m`` is milli and ``M`` is mega (SI, not
+            SPICE).
+        unit: One of ``ohm farad siemens volt ampere hz s kelvin``; text that carries another unit is refused.
+        field: Name used in the error.
+
+    Raises:
+        MisuseError: Not a finite number, or another unit.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise MisuseError(f"{field} = {value!r}: expected a number in {unit}, or text such as '10k'")
+    if isinstance(value, str):
+        value = _parse_text(value, unit, field)
+    if not math.isfinite(value):
+        raise MisuseError(f"{field} = {value!r}: expected a finite number in {unit}")
+    return float(value)
+
+
+def _parse_text(text: str, unit: str, field: str) -> float:
+    if _NUMBER_ALONE.fullmatch(text.strip()):
+        return float(text)
+    try:
+        quantity = Quantity(text.strip())
+    except QuantiPhyError:
+        raise MisuseError(f"{field} = {text!r}: not a number; write for example '10k' or 1e4 ({unit})") from None
+    if quantity.units and quantity.units not in _SPELLINGS[unit]:
+        raise MisuseError(f"{field} = {text!r}: unit {quantity.units!r} where {unit} is expected")
+    return float(quantity)
+
+
+def format_quantity(value: float, unit: str, digits: int = 4) -> str:
+    """``value`` with an SI prefix and ``digits`` significant digits: ``format_quantity(1e-9, "farad") == "1 nF"``."""
+    return Quantity(value, _SYMBOLS.get(unit, unit)).render(prec=digits - 1)
