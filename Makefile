@@ -61,7 +61,7 @@ types: $(READY)
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 netlists: $(READY)
-	@$(BIN)/python -m tngd_hw.netlist.reference netlists
+	@$(BIN)/python -m tngd_hw.studies.reference_decks netlists
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks $(ARGS)

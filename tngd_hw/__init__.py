@@ -8,7 +8,7 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tngd_hw import engines, hardware, linear_sde, netlist, readout, topologies
+    from tngd_hw import curvature, engines, hardware, linear_sde, netlist, readout, tasks, topologies, training
     from tngd_hw.api import solve
     from tngd_hw.engines import Trajectory
     from tngd_hw.hardware import HardwareSpec, presets
@@ -32,6 +32,7 @@ __all__ = [
     "OutcomeError",
     "Status",
     "Trajectory",
+    "curvature",
     "engines",
     "hardware",
     "linear_sde",
@@ -42,7 +43,9 @@ __all__ = [
     "read",
     "readout",
     "solve",
+    "tasks",
     "topologies",
+    "training",
 ]
 
 __version__ = _version("tngd-hw")

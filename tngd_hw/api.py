@@ -72,23 +72,32 @@ def solve_in_steps(
     seed: int,
     duration_tau: float | None = None,
 ) -> tuple[LoadedChip, Trajectory, Estimate]:
-    """As :func:`solve`, with the loaded chip and the trajectory; ``duration_tau`` gives the duration in units of tau."""
+    """As :func:`solve`, with the loaded chip and the trajectory; ``duration_tau`` is the duration in units of tau."""
     check_seed(seed)
     simulator = find_engine(engine) if isinstance(engine, str) else engine
     spec = load_hardware(hardware) if isinstance(hardware, str) else hardware
     chip = manufacture(topology, problem.n, spec, seed=seed)
     loaded = program(chip, problem, seed=seed, x_max=x_max, kappa=kappa)
+    reference = _perfect(loaded) if simulator.name == "ideal" and loaded.status.ok else loaded
     if duration_tau is not None:
         duration = duration_tau * loaded.tau
     if duration is None:
-        duration = settling_time(loaded, _DEFAULT_SETTLING) if loaded.circuit_status.ok else loaded.tau
+        duration = settling_time(reference, _DEFAULT_SETTLING) if reference.circuit_status.ok else loaded.tau
     state, trajectory = simulator.run(simulator.init(loaded), duration=duration, seed=derived_seed(seed, "run"))
     del state
     estimate = read(trajectory, loaded, seed=seed, average_from_s=duration / 2 if trajectory.noisy else None)
     if estimate.status.ok:
-        status = settled_status(loaded, duration, SETTLING_TOLERANCE, settling_error(loaded, duration))
+        status = settled_status(reference, duration, SETTLING_TOLERANCE, settling_error(reference, duration))
         estimate = replace(estimate, statuses=_with(estimate.statuses, status))
     return loaded, trajectory, replace(estimate, seed=seed)
+
+
+def _perfect(loaded: LoadedChip) -> LoadedChip:
+    """The same circuit of perfect parts: what the engine ``ideal`` settles like."""
+    nominal = loaded.topology.elements(
+        loaded.problem.dense_matrix(), loaded.chip.hardware, loaded.scales.conductance_siemens, 0.0
+    )
+    return replace(loaded, chip=replace(loaded.chip, chips=None), programmed=nominal)
 
 
 def _with(statuses: tuple[Status, ...], status: Status) -> tuple[Status, ...]:

@@ -25,6 +25,7 @@ class Outcome(enum.Enum):
     SIMULATOR_MISSING = "simulator_missing"
     SIMULATOR_FAILED = "simulator_failed"
     TIMED_OUT = "timed_out"
+    CHECK_FAILED = "check_failed"
 
     @property
     def remedy(self) -> str:
@@ -44,6 +45,7 @@ _REMEDIES: dict[Outcome, str] = {
         "or use the engine state_space, which needs none"
     ),
     Outcome.SIMULATOR_FAILED: "read the simulator's message, or run the same netlist with state_space",
+    Outcome.CHECK_FAILED: "read the report of the run; the results were written",
     Outcome.TIMED_OUT: "raise the time limit, shorten the run, or use the engine state_space",
 }
 

@@ -135,4 +135,6 @@ def _square(A: Tensor) -> Tensor:
 def _fitting(b: Tensor, n: int) -> Tensor:
     if b.ndim not in (1, 2) or b.shape[0] != n:
         raise MisuseError(f"b has shape {tuple(b.shape)}: A has {n} rows, so b must have shape ({n},) or ({n}, k)")
+    if b.numel() == 0:
+        raise MisuseError(f"b has shape {tuple(b.shape)}: expected at least one right-hand side")
     return b

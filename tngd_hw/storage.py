@@ -56,7 +56,10 @@ def atomic_path(path: str | Path) -> Generator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        temporary.replace(target)
+        try:
+            temporary.replace(target)
+        except OSError as error:
+            raise MisuseError(f"{target}: cannot be written ({error.strerror}); choose another place") from None
     finally:
         temporary.unlink(missing_ok=True)
 

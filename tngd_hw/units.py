@@ -1,11 +1,11 @@
-"""SI numbers with their unit checked: ``"10k"`` and ``"1 nF"`` in, ``"10 kOhm"`` out.  Built on quantiphy."""
+"""SI numbers with their unit checked: ``"10k"`` and ``"1 nF"`` in, ``"10 kOhm"`` out (written by quantiphy)."""
 
 from __future__ import annotations
 
 import math
 import re
 
-from quantiphy import QuantiPhyError, Quantity
+from quantiphy import Quantity
 
 from tngd_hw.outcome import MisuseError
 
@@ -25,7 +25,10 @@ _SPELLINGS = {
     "kelvin": ("K", "kelvin"),
 }
 _SYMBOLS = {unit: spellings[0] for unit, spellings in _SPELLINGS.items()} | {"ohm": "Ohm"}
-_NUMBER_ALONE = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_PREFIXES = {"": 1.0, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "K": 1e3, "m": 1e-3, "u": 1e-6} | {
+    "µ": 1e-6, "μ": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15, "a": 1e-18,  # the micro sign, and the Greek letter
+}  # fmt: skip
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\D*)", re.ASCII)
 
 
 def parse_quantity(value: float | int | str, unit: str, field: str) -> float:
@@ -50,15 +53,15 @@ def parse_quantity(value: float | int | str, unit: str, field: str) -> float:
 
 
 def _parse_text(text: str, unit: str, field: str) -> float:
-    if _NUMBER_ALONE.fullmatch(text.strip()):
-        return float(text)
-    try:
-        quantity = Quantity(text.strip())
-    except QuantiPhyError:
-        raise MisuseError(f"{field} = {text!r}: not a number; write for example '10k' or 1e4 ({unit})") from None
-    if quantity.units and quantity.units not in _SPELLINGS[unit]:
-        raise MisuseError(f"{field} = {text!r}: unit {quantity.units!r} where {unit} is expected")
-    return float(quantity)
+    match = _NUMBER.fullmatch(text.strip())
+    if match is None:
+        raise MisuseError(f"{field} = {text!r}: not a finite number; write for example '10k' or 1e4 ({unit})")
+    number, letters = match[1], match[2]
+    for spelling in (*_SPELLINGS[unit], ""):  # the unit first: "300 K" are kelvin, not kilo
+        prefix = letters.removesuffix(spelling)
+        if letters.endswith(spelling) and prefix in _PREFIXES:
+            return float(number) * _PREFIXES[prefix]
+    raise MisuseError(f"{field} = {text!r}: unit {letters!r} where {unit} is expected")
 
 
 def format_quantity(value: float, unit: str, digits: int = 4) -> str:

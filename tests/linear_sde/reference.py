@@ -87,6 +87,19 @@ def exact_stationary(F: Array, B: Array) -> Array:
         return np.array([[float(solution[i * n + j]) for j in range(n)] for i in range(n)])
 
 
+def joint_covariance(F: Array, B: Array, times: list[float]) -> Array:
+    """Covariance of (x(t_1), x(t_2), ...) from x(0) = 0, block by block: Cov(x(t), x(s)) = Phi(t - s) P(s)."""
+    n = F.shape[0]
+    joint = np.zeros((n * len(times), n * len(times)))
+    for j, s in enumerate(times):
+        P = exact_step(F, B, s).Q
+        for i in range(j, len(times)):
+            Phi = np.eye(n) if i == j else exact_step(F, B, times[i] - s).Phi
+            joint[i * n : (i + 1) * n, j * n : (j + 1) * n] = Phi @ P
+            joint[j * n : (j + 1) * n, i * n : (i + 1) * n] = (Phi @ P).T
+    return joint
+
+
 def _rounded(matrix: Any) -> Array:
     return np.array([[float(mp.re(matrix[i, j])) for j in range(matrix.cols)] for i in range(matrix.rows)])
 

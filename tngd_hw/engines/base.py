@@ -94,12 +94,16 @@ def node_names(loaded: LoadedChip) -> tuple[str, ...]:
     return tuple(f"out{i}" for i in range(loaded.n))
 
 
-def failed(engine: str, loaded: LoadedChip, status: Status, *, duration: float, seed: int, notes: str = "") -> Trajectory:
+def failed(
+    engine: str, loaded: LoadedChip, status: Status, *, duration: float, seed: int, notes: str = ""
+) -> Trajectory:
     """A trajectory without points that says why."""
     nothing = torch.zeros(0, dtype=torch.float64)
-    statuses = (status,) * (loaded.chip.chips or 1)
-    shape = (0, loaded.n) if len(statuses) == 1 else (len(statuses), 0, loaded.n)
-    return Trajectory(nothing, torch.zeros(shape), node_names(loaded), engine, statuses, False, seed, duration, notes)
+    chips = loaded.chip.chips
+    statuses = (status,) * (chips or 1)
+    voltage = torch.zeros((0, loaded.n) if chips is None else (chips, 0, loaded.n), dtype=torch.float64)
+    names = node_names(loaded)
+    return Trajectory(nothing, voltage, names, engine, statuses, False, seed, duration, notes, chips)
 
 
 def saturation(loaded: LoadedChip, voltage: Tensor, node_axis: int) -> tuple[Status, ...]:
@@ -107,7 +111,7 @@ def saturation(loaded: LoadedChip, voltage: Tensor, node_axis: int) -> tuple[Sta
     peak = voltage.abs().amax(dim=node_axis - 1)
     peak = peak.amax(dim=-1) if node_axis == -2 else peak
     limit = loaded.voltage_limit
-    excess = torch.atleast_2d(peak / limit)
+    excess = (peak / limit).reshape(-1, loaded.n)
     statuses: list[Status] = []
     for row in excess:
         node = int(row.argmax())

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tngd_hw.engines.base import node_names, saturation
@@ -36,23 +39,53 @@ def run_equations(
 ) -> Trajectory:
     """The exact mean, or with injected noise one exact sample of the path, at ``times``."""
     chips = loaded.chip.chips
-    sde = equations.sde
+    sde = equations.sde if chips is None else _each_its_own(equations.sde, chips)
     u, x0 = (_batched(value, chips) for value in (equations.u, equations.x0))
     noisy = loaded.kappa > 0
     node_axis = -1 if equations.u.ndim == 1 else -2
     voltage = mean_at(sde, times, x0=x0, u=u)
     if noisy:
         columns = 1 if node_axis == -1 else equations.u.shape[1]
-        noise = sample_at(sde, times, generator=stream(seed, "engine.injected_noise"), n_paths=columns)
+        noise = sample_at(sde, times, generator=_noise_streams(loaded, columns, seed), n_paths=columns)
         noise = noise.movedim(-3, -1)  # one independent run a right-hand side
         voltage = voltage + (noise.squeeze(-1) if node_axis == -1 else noise)
     statuses = saturation(loaded, voltage, node_axis)
-    return Trajectory(times, voltage, node_names(loaded), engine, statuses, noisy, seed, duration)
+    return Trajectory(times, voltage, node_names(loaded), engine, statuses, noisy, seed, duration, chips=chips)
 
 
 def with_constant(input_volt: Tensor) -> Tensor:
     """Input voltages (n,) or (n, k) with the constant input 1 below them."""
     return torch.cat([input_volt, torch.ones_like(input_volt[:1])])
+
+
+def _each_its_own(sde: LinearSDE, chips: int) -> LinearSDE:
+    """The same equations with an axis for the chips, also where all chips are alike (their noise is not)."""
+    if sde.batch_shape:
+        return sde
+    F = sde.F.expand(chips, *sde.F.shape)
+    names = {"state_names": sde.state_names, "input_names": sde.input_names, "output_names": sde.output_names}
+    return LinearSDE(F, sde.E, sde.B, sde.C, D=sde.D, D_w=sde.D_w, **names)
+
+
+class _SideBySide:
+    """The streams of several chips and right-hand sides as one source of normal variates, none moved by another."""
+
+    def __init__(self, streams: list[list[np.random.Generator]]) -> None:
+        self._streams = streams
+
+    def standard_normal(self, size: tuple[int, ...]) -> NDArray[np.float64]:
+        """Shape (rows, [chips,] paths, columns); every chip and path draws its own (rows, columns)."""
+        one = (size[0], size[-1])
+        drawn = np.stack([np.stack([source.standard_normal(one) for source in row], 1) for row in self._streams], 1)
+        return drawn.reshape(size)
+
+
+def _noise_streams(loaded: LoadedChip, columns: int, seed: int) -> np.random.Generator:
+    """One keyed stream a chip and right-hand side: chip 5 has the same noise alone and in a batch of any size."""
+    chips = loaded.chip.chips
+    numbers = (loaded.chip.number,) if chips is None else range(chips)
+    streams = [[stream(seed, "engine.injected_noise", chip, use) for use in range(columns)] for chip in numbers]
+    return cast("np.random.Generator", _SideBySide(streams))  # linear_sde asks it for standard_normal and nothing else
 
 
 def _batched(value: Tensor, chips: int | None) -> Tensor:

@@ -55,4 +55,7 @@ class Ideal:
         if chips is not None:
             voltage = voltage.expand(chips, *voltage.shape)
         statuses = (Status(),) * (chips or 1)
-        return state, Trajectory(times, voltage, node_names(loaded), self.name, statuses, False, seed, duration)
+        names = node_names(loaded)
+        return state, Trajectory(
+            times, voltage, names, self.name, statuses, False, seed, duration, chips=loaded.chip.chips
+        )

@@ -1,7 +1,8 @@
 """One run of ngspice: found, fed, limited, watched and judged.
 
 The process runs in an empty directory that is its home too, with a minimal environment, in a process group of its own,
-under limits of CPU time and file size.  Only decks written by this package come here: any deck can run shell commands.
+under limits of CPU time and file size, set by the shell that becomes ngspice.  Only decks written by this package come
+here: any deck can run shell commands.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import contextlib
 import functools
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -26,7 +26,12 @@ from tngd_hw.outcome import Outcome, Status
 
 __all__ = ["NgspiceVersion", "SpiceRun", "find_ngspice", "ngspice_version", "run_deck"]
 
-_FILE_LIMIT_BYTES = 4 << 30
+_FILE_LIMIT_BLOCKS = 8 << 20
+"""Largest file, in blocks of 512 bytes: 4 GiB."""
+
+_LIMITED = 'ulimit -t "$1" 2>/dev/null; ulimit -f "$2" 2>/dev/null; shift 2; exec "$@"'
+"""A limit that may not be set (an even lower one is in force) is no reason to stop."""
+
 _NOISE_LINES = re.compile(r"^\s*(Reference value|Note:|Using |Doing |No\. of Data Rows|$)")
 _FAILURE = re.compile(r"error|aborted|singular|too small", re.IGNORECASE)
 
@@ -59,10 +64,12 @@ def find_ngspice() -> str | None:
 def ngspice_version(path: str) -> NgspiceVersion:
     """Ask the program for its version, once; major 0 when it does not answer like ngspice."""
     try:
-        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
+        answer = subprocess.run(
+            [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
-        answer = ""
-    match = re.search(r"ngspice-(\d+)", answer)
+        answer = b""
+    match = re.search(rb"ngspice-(\d+)", answer)
     major = int(match[1]) if match else 0
     return NgspiceVersion(path, major, major >= 42)
 
@@ -90,19 +97,13 @@ def run_deck(deck: str, version: NgspiceVersion, *, plot: str, stop_s: float, ti
 
 def _watched(command: list[str], folder: str, timeout_s: float) -> tuple[int, str]:
     environment = {"HOME": folder, "TMPDIR": folder, "LC_ALL": "C", "PATH": os.defpath, "OMP_NUM_THREADS": "1"}
-    seconds = int(timeout_s) + 60
+    limits = (str(int(timeout_s) + 60), str(_FILE_LIMIT_BLOCKS))
     with subprocess.Popen(
-        command, cwd=folder, env=environment, start_new_session=True, text=True, errors="replace",
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        preexec_fn=lambda: _limit(seconds),
+        ["/bin/sh", "-c", _LIMITED, "sh", *limits, *command], cwd=folder, env=environment, start_new_session=True,
+        text=True, errors="replace", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     ) as process, _killed_with_us(process):  # fmt: skip
         _, errors = process.communicate(timeout=timeout_s)
         return process.returncode, errors
-
-
-def _limit(seconds: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT_BYTES, _FILE_LIMIT_BYTES))
 
 
 @contextlib.contextmanager
@@ -122,23 +123,26 @@ def _judged(code: int, notes: str, raw: Path, plot: str, stop_s: float) -> Spice
         said = next((line.strip() for line in notes.splitlines() if _FAILURE.search(line)), "")
         return SpiceRun(Status(Outcome.SIMULATOR_FAILED, f"{detail}{f' ({said})' if said else ''}"), None, notes)
 
-    if code < 0:
-        return failure(f"ngspice was killed by signal {-code}")
     if code != 0:
-        return failure(f"ngspice exited with status {code}")
-    if not raw.is_file():
-        return failure("ngspice wrote no results")
+        return failure(f"ngspice was killed by signal {-code}" if code < 0 else f"ngspice exited with status {code}")
     try:
-        plots = read_raw(raw)
+        found = _whole_plot(raw, plot, stop_s)
     except RawFileError as error:
         return failure(str(error))
-    found = next((p for p in plots if p.name.startswith(plot)), None)
-    if found is None:
-        return failure(f"ngspice wrote no plot called {plot!r}")
-    if not np.isfinite(found.values).all():
-        return failure("ngspice returned numbers that are not finite")
-    if found.values[-1, 0].real < stop_s * (1 - 1e-6):
-        return failure(f"ngspice stopped at {found.values[-1, 0].real:.3g} s of {stop_s:.3g} s")
     if _FAILURE.search(notes):
         return failure("ngspice reported a failure")
     return SpiceRun(Status(), found, notes)
+
+
+def _whole_plot(raw: Path, plot: str, stop_s: float) -> Plot:
+    if not raw.is_file():
+        raise RawFileError("ngspice wrote no results")
+    found = next((p for p in read_raw(raw) if p.name.startswith(plot)), None)
+    if found is None:
+        raise RawFileError(f"ngspice wrote no plot called {plot!r}")
+    if not np.isfinite(found.values).all():
+        raise RawFileError("ngspice returned numbers that are not finite")
+    last = float(found.values[-1, 0].real)
+    if last < stop_s * (1 - 1e-6):
+        raise RawFileError(f"ngspice stopped at {last:.3g} s of {stop_s:.3g} s")
+    return found

@@ -58,15 +58,16 @@ def _read_plot(data: bytes, start: int) -> tuple[Plot, int]:
         variables, points = int(header["no. variables"]), int(header["no. points"])
     except (KeyError, ValueError):
         raise RawFileError("the raw file's header lacks the numbers of variables and points") from None
-    if points == 0 or len(names) != variables:
+    if points <= 0 or variables <= 0 or len(names) != variables:
         raise RawFileError(f"the raw file holds {points} points and {len(names)} of {variables} variables")
-    dtype = np.dtype(np.complex128 if "complex" in header.get("flags", "") else np.float64)
+    numbers = np.complex128 if "complex" in header.get("flags", "") else np.float64
     first = end + len(_MARKER)
-    size = points * variables * dtype.itemsize
+    size = points * variables * np.dtype(numbers).itemsize
     if len(data) < first + size:
         raise RawFileError(f"the raw file is cut off: {len(data) - first} of {size} bytes")
-    values = np.frombuffer(data, dtype, points * variables, first).reshape(points, variables)
-    return Plot(header.get("plotname", ""), names, values.copy()), first + size
+    block, shape = data[first : first + size], (points, variables)
+    values = np.frombuffer(block, np.complex128) if numbers is np.complex128 else np.frombuffer(block, np.float64)
+    return Plot(header.get("plotname", ""), names, values.reshape(shape).copy()), first + size
 
 
 def _parse_header(text: str) -> tuple[dict[str, str], tuple[str, ...]]:

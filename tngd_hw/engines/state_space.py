@@ -55,7 +55,9 @@ def _equations_of_netlists(loaded: LoadedChip) -> LinearSDE:
     found = [state_equations(loaded.netlist(Drive(zero, zero), chip)).sde for chip in range(loaded.chip.chips or 1)]
     if loaded.chip.chips is None:
         return found[0]
-    F, E, B, C, D, D_w = (torch.stack([getattr(sde, name) for sde in found]) for name in ("F", "E", "B", "C", "D", "D_w"))
+    F, E, B, C, D, D_w = (
+        torch.stack([getattr(sde, name) for sde in found]) for name in ("F", "E", "B", "C", "D", "D_w")
+    )
     names = {"state_names": found[0].state_names, "input_names": found[0].input_names}
     return LinearSDE(F, E, B, C, D=D, D_w=D_w, output_names=found[0].output_names, **names)
 

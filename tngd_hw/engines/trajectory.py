@@ -36,6 +36,7 @@ class Trajectory:
         seed: Seed of the noise.
         duration_s: What was asked for.
         notes: What the simulator said that matters.
+        chips: Number of chips where ``voltage_volt`` has an axis for them, else None.
     """
 
     times_s: Tensor
@@ -47,6 +48,7 @@ class Trajectory:
     seed: int
     duration_s: float
     notes: str = ""
+    chips: int | None = None
 
     @property
     def status(self) -> Status:
@@ -56,12 +58,11 @@ class Trajectory:
     @property
     def node_axis(self) -> int:
         """Axis of the nodes in ``voltage_volt``, counted from the end: -1, or -2 with right-hand sides behind it."""
-        return -1 if self.voltage_volt.shape[-1] == len(self.node_names) and not self._has_columns else -2
+        return -2 if self._has_columns else -1
 
     @property
     def _has_columns(self) -> bool:
-        batch = 1 if len(self.statuses) > 1 else 0
-        return self.voltage_volt.ndim == batch + 3
+        return self.voltage_volt.ndim == (3 if self.chips is None else 4)
 
     @property
     def final_volt(self) -> Tensor:
@@ -69,15 +70,15 @@ class Trajectory:
         return self.voltage_volt.select(self.node_axis - 1, -1)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the node voltages of the first chip and right-hand side; at most 8 nodes, those with the largest range."""
+        """Draw the node voltages of the first chip and right-hand side: the 8 nodes with the largest voltages."""
         import matplotlib.pyplot as plt
 
         axes = plt.subplots(figsize=(7, 4), layout="constrained")[1] if ax is None else ax
-        voltage = self.voltage_volt[0] if len(self.statuses) > 1 else self.voltage_volt
+        voltage = self.voltage_volt if self.chips is None else self.voltage_volt[0]
         voltage = voltage[..., 0] if self._has_columns else voltage
         if len(self.times_s):
             order = torch.argsort(voltage.abs().amax(0), descending=True)[:_SHOWN]
-            for k in sorted(order.tolist()):
+            for k in sorted(int(place) for place in order):
                 axes.plot(self.times_s * 1e6, voltage[:, k] * 1e3, label=self.node_names[k], lw=1.2)
             axes.legend(fontsize=8, ncols=2)
         axes.set(xlabel="time [µs]", ylabel="node voltage [mV]", title=f"{self.engine}: {self.status.outcome.value}")
@@ -91,7 +92,7 @@ class Trajectory:
         """The labelled data: ``voltage_volt`` over chip, time_s, node and right-hand side where there are any."""
         import xarray
 
-        batch = ["chip"] if len(self.statuses) > 1 else []
+        batch = [] if self.chips is None else ["chip"]
         dims = [*batch, "time_s", "node", *(["rhs"] if self._has_columns else [])]
         return xarray.Dataset(
             {"voltage_volt": (dims, self.voltage_volt.numpy())},
@@ -120,6 +121,7 @@ class Trajectory:
             seed=int(data.attrs["seed"]),
             duration_s=float(data.attrs["duration_s"]),
             notes=str(data.attrs["notes"]),
+            chips=data.sizes.get("chip"),
         )
 
 

@@ -35,7 +35,8 @@ class Amplifiers(Part):
         """Input offsets in volt of every amplifier of one die; shape (rows, columns) a role."""
         return {
             role: torch.from_numpy(
-                self.offset_volt_dtod * stream(seed, f"amplifiers.offset.{role.name}", chip).standard_normal(inventory[role])
+                self.offset_volt_dtod
+                * stream(seed, f"amplifiers.offset.{role.name}", chip).standard_normal(inventory[role])
             )
             for role in AMPLIFIER_ROLES
             if role in inventory

@@ -26,7 +26,9 @@ class Capacitors(Part):
 
     def draw(self, inventory: Inventory, seed: int, chip: int) -> Mapping[Role, Tensor]:
         """Relative deviations of every capacitor of one die; shape (rows, columns) a role."""
-        return relative_deviations("capacitors.tolerance", self.tolerance_dtod, CAPACITOR_ROLES, inventory=inventory, seed=seed, chip=chip)
+        return relative_deviations(
+            "capacitors.tolerance", self.tolerance_dtod, CAPACITOR_ROLES, inventory=inventory, seed=seed, chip=chip
+        )
 
     def apply(self, elements: Elements, deviations: Mapping[Role, Tensor]) -> Elements:
         """Capacitances C (1 + deviation) of the chip."""

@@ -30,6 +30,7 @@ class Chip:
         chips: Number of dies in the batch, or None for a single die without a batch dimension.
         inventory: Rows and columns of every role on the die.
         deviations: What was drawn, by part and role; shape ([chips,] rows, columns).
+        number: Number of a single die in the batch it was taken from; the dies of a batch count from 0.
     """
 
     topology: str
@@ -39,6 +40,7 @@ class Chip:
     chips: int | None
     inventory: Inventory
     deviations: Deviations
+    number: int = 0
 
     def deviations_of(self, chip: int) -> Deviations:
         """The deviations of one die of a batch."""

@@ -17,7 +17,9 @@ __all__ = ["PRESETS", "ideal", "load_hardware", "pcb_1k_1n"]
 
 def ideal() -> HardwareSpec:
     """Perfect parts at the paper's values: R = 1 kOhm, C = 1 nF (arXiv 2405.13817, App. C), no tolerance, no limits."""
-    return HardwareSpec(name="ideal", resistors=Resistors(resistance_ohm=1e3), capacitors=Capacitors(capacitance_farad=1e-9))
+    return HardwareSpec(
+        name="ideal", resistors=Resistors(resistance_ohm=1e3), capacitors=Capacitors(capacitance_farad=1e-9)
+    )
 
 
 def pcb_1k_1n() -> HardwareSpec:
@@ -58,4 +60,6 @@ def load_hardware(name_or_path: str) -> HardwareSpec:
         return HardwareSpec.from_file(name_or_path)
     near = difflib.get_close_matches(name_or_path, PRESETS, n=1, cutoff=0.3)
     offer = f"did you mean {near[0]!r}?" if near else ""
-    raise MisuseError(f"hardware = {name_or_path!r}: the presets are {', '.join(PRESETS)}, or pass a TOML file. {offer}".rstrip())
+    raise MisuseError(
+        f"hardware = {name_or_path!r}: the presets are {', '.join(PRESETS)}, or pass a TOML file. {offer}".rstrip()
+    )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tngd_hw.hardware.elements import RESISTOR_ROLES, Elements, Inventory, Role
 from tngd_hw.hardware.fields import Fraction, Part, Positive
+from tngd_hw.outcome import MisuseError
 from tngd_hw.random import stream
 
 __all__ = ["Resistors", "relative_deviations", "with_deviations"]
@@ -27,7 +28,9 @@ class Resistors(Part):
 
     def draw(self, inventory: Inventory, seed: int, chip: int) -> Mapping[Role, Tensor]:
         """Relative deviations of every resistor of one die; shape (rows, columns) a role."""
-        return relative_deviations("resistors.tolerance", self.tolerance_dtod, RESISTOR_ROLES, inventory=inventory, seed=seed, chip=chip)
+        return relative_deviations(
+            "resistors.tolerance", self.tolerance_dtod, RESISTOR_ROLES, inventory=inventory, seed=seed, chip=chip
+        )
 
     def apply(self, elements: Elements, deviations: Mapping[Role, Tensor]) -> Elements:
         """Conductances G = 1/(R (1 + deviation)) of the chip."""
@@ -42,6 +45,11 @@ def relative_deviations(
     for role in roles:
         if role in inventory and sigma > 0:
             normal = stream(seed, f"{part}.{role.name}", chip).standard_normal(inventory[role])
+            if bool((sigma * normal <= -1).any()):
+                raise MisuseError(
+                    f"tolerance_dtod = {sigma:g}: chip {chip} of seed {seed} would have an {role.value} below 0; "
+                    "choose a smaller tolerance"
+                )
             draws[role] = torch.from_numpy(sigma * normal)
     return draws
 

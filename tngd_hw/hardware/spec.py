@@ -74,7 +74,10 @@ class HardwareSpec(Part):
 
     def parts(self) -> dict[str, Resistors | Capacitors | Amplifiers]:
         """The parts that act on elements, by field name, in the order in which they are applied."""
-        present = {"resistors": self.resistors, "capacitors": self.capacitors}
+        present: dict[str, Resistors | Capacitors | Amplifiers] = {
+            "resistors": self.resistors,
+            "capacitors": self.capacitors,
+        }
         return present if self.amplifiers is None else {**present, "amplifiers": self.amplifiers}
 
     def __str__(self) -> str:
@@ -89,8 +92,9 @@ def _settings(fields: dict[str, Any]) -> str:
 
 
 def _sentence(error: ErrorDetails) -> str:
-    path = ".".join(str(step) for step in error["loc"]) or "hardware"
+    path = ".".join(["hardware", *(str(step) for step in error["loc"])])
     if error["type"] == "extra_forbidden":
-        return f"hardware.{path} = {error['input']!r}: unknown key; see tngd-hw presets for the keys"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"hardware.{path} = {error['input']!r}: {message}"
+        return f"{path} = {error['input']!r}: unknown key; see tngd-hw presets for the keys"
+    field = "" if not error["loc"] else f"{error['loc'][-1]} = {error['input']!r}: "
+    message = error["msg"].removeprefix("Value error, ").removeprefix(field)
+    return f"{path} = {error['input']!r}: {message}"

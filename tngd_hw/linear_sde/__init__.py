@@ -11,10 +11,16 @@ from tngd_hw.linear_sde.average import (
     stationary_time_average,
     time_average,
 )
+from tngd_hw.linear_sde.bounded import BoundedPath, bounded_path, step_noise
 from tngd_hw.linear_sde.change import change_basis, change_units
 from tngd_hw.linear_sde.compose import feedback, series, side_by_side
 from tngd_hw.linear_sde.covariance import covariance_at, output_covariance_at
+from tngd_hw.linear_sde.krylov import KrylovResult, krylov_mean, krylov_noise
+from tngd_hw.linear_sde.likelihood import output_log_density, path_log_density
+from tngd_hw.linear_sde.low_rank import LowRankSDE, low_rank_mean
+from tngd_hw.linear_sde.low_rank_noise import low_rank_covariance_action, low_rank_sample
 from tngd_hw.linear_sde.mean import mean_at, state_mean_at
+from tngd_hw.linear_sde.record import Record, read_record
 from tngd_hw.linear_sde.response import response, state_response
 from tngd_hw.linear_sde.sample import sample_at, state_sample_at, state_sample_blocks
 from tngd_hw.linear_sde.spectrum import autocovariance, frequency_response, power_spectral_density
@@ -30,22 +36,35 @@ from tngd_hw.linear_sde.transition import Transition, transition
 
 __all__ = [
     "AveragePath",
+    "BoundedPath",
+    "KrylovResult",
     "LinearSDE",
+    "LowRankSDE",
+    "Record",
     "Structure",
     "TimeAverage",
     "Transition",
     "append_output_integrals",
     "autocovariance",
+    "bounded_path",
     "change_basis",
     "change_units",
     "covariance_at",
     "feedback",
     "frequency_response",
+    "krylov_mean",
+    "krylov_noise",
+    "low_rank_covariance_action",
+    "low_rank_mean",
+    "low_rank_sample",
     "mean_at",
     "noise_as_input",
     "noise_as_output",
     "output_covariance_at",
+    "output_log_density",
+    "path_log_density",
     "power_spectral_density",
+    "read_record",
     "response",
     "sample_at",
     "sample_averages",
@@ -60,6 +79,7 @@ __all__ = [
     "stationary_output_covariance",
     "stationary_output_mean",
     "stationary_time_average",
+    "step_noise",
     "time_average",
     "transition",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 __all__ = [
     "broadcast",
+    "cholesky",
     "contract",
     "eig",
     "eigh",
@@ -21,6 +22,7 @@ __all__ = [
     "ones",
     "power",
     "solve",
+    "solve_triangular",
     "split",
 ]
 
@@ -85,6 +87,17 @@ def power(matrix: Tensor, exponent: int) -> Tensor:
 def contract(left: Tensor, right: Tensor) -> Tensor:
     """Sum over the last axis of ``left`` and the first axis of ``right``."""
     return cast("Tensor", torch.tensordot(left, right, dims=1))
+
+
+def cholesky(matrix: Tensor) -> tuple[Tensor, bool]:
+    """The lower factor and whether every member of the batch had one."""
+    factor, flags = cast("tuple[Tensor, Tensor]", torch.linalg.cholesky_ex(matrix))
+    return factor, not bool((flags != 0).any())
+
+
+def solve_triangular(factor: Tensor, right: Tensor, *, upper: bool = False) -> Tensor:
+    """factor^-1 right, for columns."""
+    return cast("Tensor", torch.linalg.solve_triangular(factor, right, upper=upper))
 
 
 def split(vector: Tensor, size: int) -> tuple[Tensor, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from tngd_hw.linear_sde.balance import balancing_scale, scaled
 from tngd_hw.linear_sde.dense import eig, eigh, frobenius, inverse
 
-__all__ = ["ModalBasis", "exp_integral", "modal_basis", "modal_mean"]
+__all__ = ["ModalBasis", "equilibrium_basis", "exp_integral", "modal_basis", "modal_mean"]
 
 _EPSILON = torch.finfo(torch.float64).eps
 
@@ -74,6 +74,25 @@ def modal_basis(F: Tensor, *, symmetric: bool) -> ModalBasis:
     return ModalBasis(
         values, scale.unsqueeze(-1) * V, V_inverse / scale.unsqueeze(-2), leak.abs(), usable=usable, scale=scale
     )
+
+
+def equilibrium_basis(F: Tensor, diffusion: Tensor) -> ModalBasis:
+    """V = Q^(1/2) U with U the eigenvectors of Q^(-1/2) F Q^(1/2), which detailed balance makes symmetric.
+
+    V V^T = Q: in these coordinates the modes are independent, with unit noise each.
+
+    Args:
+        F: Drift with F Q = Q F^T, shape (..., n, n); what is left of the difference shows in the measured error.
+        diffusion: Q = B B^T, regular, shape (..., n, n).
+    """
+    rates, axes = eigh(diffusion)
+    root = axes * rates.sqrt().unsqueeze(-2)
+    inverse_root = axes / rates.sqrt().unsqueeze(-2)
+    inner = inverse_root.mT @ F @ root
+    values, turned = eigh(0.5 * (inner + inner.mT))
+    leak = turned.mT @ inner @ turned - torch.diag_embed(values)
+    V, V_inverse = root @ turned, turned.mT @ inverse_root.mT
+    return ModalBasis(values, V, V_inverse, leak.abs(), usable=True, scale=torch.ones_like(values))
 
 
 def exp_integral(rates: Tensor, times: Tensor) -> Tensor:

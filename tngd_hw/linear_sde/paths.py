@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tngd_hw.linear_sde.dense import eigh
 from tngd_hw.linear_sde.grid import distinct_steps
 from tngd_hw.linear_sde.levels import Levels, NoiseLevels, Normals, levels, noise_levels
 from tngd_hw.linear_sde.mean import MODAL_TOLERANCE
@@ -52,7 +51,7 @@ def noise_steps(sde: LinearSDE, times: Tensor) -> NoiseSteps:
     lengths, which = distinct_steps(times)
     structure, horizon = sde.structure, float(times[-1])
     if structure.reversible and not structure.singular_noise:
-        basis = _equilibrium_basis(sde)
+        basis = sde.equilibrium
         if basis.error(horizon) <= MODAL_TOLERANCE:
             return _diagonal_steps(basis, lengths, which)
     if len(lengths) <= _MOST_DENSE:
@@ -179,18 +178,6 @@ def irregular_carry(climb: Levels, basis: ModalBasis | None, steps: Tensor, nois
     if not run.is_complex():
         return (run @ back) / scale
     return (run.real @ back.real - run.imag @ back.imag) / scale
-
-
-def _equilibrium_basis(sde: LinearSDE) -> ModalBasis:
-    """V = Q^(1/2) U with U the eigenvectors of the symmetric matrix Q^(-1/2) F Q^(1/2)."""
-    rates, axes = eigh(sde.diffusion)
-    root = axes * rates.sqrt().unsqueeze(-2)
-    inverse_root = axes / rates.sqrt().unsqueeze(-2)
-    inner = inverse_root.mT @ sde.F @ root
-    values, turned = eigh(0.5 * (inner + inner.mT))
-    leak = turned.mT @ inner @ turned - torch.diag_embed(values)
-    V, V_inverse = root @ turned, turned.mT @ inverse_root.mT
-    return ModalBasis(values, V, V_inverse, leak.abs(), usable=True, scale=torch.ones_like(values))
 
 
 def _diagonal_steps(basis: ModalBasis, lengths: list[float], which: list[int]) -> DiagonalSteps:

@@ -60,8 +60,8 @@ def state_sample_blocks(
     per_time = sde.batch_shape.numel() * count * sde.n_states
     size = block or max(1, _BLOCK_ENTRIES // per_time)
     for first, noise in _noise_blocks(sde, when, root, normals_from(generator, sde, count), size):
-        mean = state_mean_at(sde, when[first : first + size], x0=x0, u=u)
-        yield _add(mean, noise, sde, n_paths)
+        part = when[first : first + size]
+        yield _add(None if x0 is None and u is None else state_mean_at(sde, part, x0=x0, u=u), noise, sde, n_paths)
 
 
 def state_sample_at(
@@ -96,7 +96,7 @@ def state_sample_at(
         MisuseError: Shapes that do not fit, NaN, negative or decreasing times, n_paths below 1.
     """
     parts = state_sample_blocks(sde, times, x0=x0, covariance0=covariance0, u=u, generator=generator, n_paths=n_paths)
-    return torch.cat(list(parts), dim=-2)
+    return _joined(list(parts))
 
 
 def sample_at(
@@ -130,12 +130,12 @@ def sample_at(
     if bool((sde.D_w != 0).any()):
         raise MisuseError("D_w is not zero: white noise has no value at a point; use sample_averages")
     when, count = as_times(times, sde.device), check_paths(n_paths)
-    mean = mean_at(sde, when, x0=x0, u=u)
+    mean = None if x0 is None and u is None else mean_at(sde, when, x0=x0, u=u)
     root = square_root(initial_covariance(sde, covariance0))
     size = max(1, _BLOCK_ENTRIES // (sde.batch_shape.numel() * count * sde.n_states))
     C = sde.C.detach().mT.unsqueeze(-3)
     pieces = [noise @ C for _, noise in _noise_blocks(sde, when, root, normals_from(generator, sde, count), size)]
-    return _add(mean, torch.cat(pieces, dim=-2), sde, n_paths)
+    return _add(mean, _joined(pieces), sde, n_paths)
 
 
 def check_paths(n_paths: int | None) -> int:
@@ -170,9 +170,13 @@ def _noise_blocks(
         yield first, engine.states(run).movedim(0, -2)
 
 
-def _add(mean: Tensor, noise: Tensor, sde: LinearSDE, n_paths: int | None) -> Tensor:
-    if mean.ndim > len(sde.batch_shape) + 2:
+def _joined(pieces: list[Tensor]) -> Tensor:
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-2)
+
+
+def _add(mean: Tensor | None, noise: Tensor, sde: LinearSDE, n_paths: int | None) -> Tensor:
+    """Mean (..., T, n) plus deviations (..., paths, T, n); the axis of the paths goes when nobody asked for it."""
+    if mean is not None and mean.ndim > len(sde.batch_shape) + 2:
         raise MisuseError("x0 or u has columns: give one vector a system, and put several into the batch dimensions")
-    if n_paths is None:
-        return mean.detach() + noise.squeeze(-3)
-    return mean.detach().unsqueeze(-3) + noise
+    total = noise if mean is None else mean.detach().unsqueeze(-3) + noise
+    return total.squeeze(-3) if n_paths is None else total

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tngd_hw.linear_sde.balance import balancing_scale, scaled_norm
 from tngd_hw.linear_sde.dense import broadcast, eigvals, identity
-from tngd_hw.linear_sde.modal import ModalBasis, modal_basis
+from tngd_hw.linear_sde.modal import ModalBasis, equilibrium_basis, modal_basis
 from tngd_hw.linear_sde.structure import Structure, structure_of
 from tngd_hw.linear_sde.tensors import ArrayLike, real_tensor
 from tngd_hw.outcome import MisuseError
@@ -155,6 +155,11 @@ class LinearSDE:
     def modal(self) -> ModalBasis:
         """The eigenbasis of F with its measured accuracy, computed at the first use and kept.  Cost O(25 n^3)."""
         return modal_basis(self.F.detach(), symmetric=self.structure.symmetric)
+
+    @cached_property
+    def equilibrium(self) -> ModalBasis:
+        """The basis of independent modes of a reversible system with regular noise, kept like :attr:`modal`."""
+        return equilibrium_basis(self.F.detach(), self.diffusion.detach())
 
     def eigenvalues(self) -> Tensor:
         """The eigenvalues of F, complex, shape (..., n), in 1/s; order as LAPACK gives it."""

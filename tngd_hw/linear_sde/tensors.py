@@ -48,12 +48,18 @@ def real_tensor(value: ArrayLike, field: str, device: torch.device | None = None
     if tensor.is_complex() or tensor.dtype is torch.bool:
         raise MisuseError(f"{field} has dtype {tensor.dtype}: give real numbers")
     tensor = tensor.to(torch.float64)
-    finite = torch.isfinite(tensor.detach())
-    if not bool(finite.all()):
-        where = tuple(int(i) for i in torch.nonzero(~finite)[0])
-        bad = float(tensor.detach()[where])
-        raise MisuseError(f"{field}[{', '.join(map(str, where))}] = {bad}: every entry has to be a finite number")
+    if not math.isfinite(float(tensor.detach().sum())):  # one pass; a sum that overflows is told apart there
+        _refuse_not_finite(tensor.detach(), field)
     return tensor
+
+
+def _refuse_not_finite(tensor: Tensor, field: str) -> None:
+    finite = torch.isfinite(tensor)
+    if bool(finite.all()):
+        return
+    where = tuple(int(i) for i in torch.nonzero(~finite)[0])
+    place = f"[{', '.join(map(str, where))}]" if where else ""
+    raise MisuseError(f"{field}{place} = {float(tensor[where])}: every entry has to be a finite number")
 
 
 def _numeric_array(value: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:

@@ -109,6 +109,8 @@ def _element(words: list[str]) -> CellElement:
     nodes = tuple(words[1 : 1 + kind.terminals])
     rest = words[1 + kind.terminals :]
     control = rest.pop(0) if kind.is_current_controlled else ""
+    if control and not control.startswith("v"):
+        raise ValueError(control)
     options = dict(_parameters(rest[1:]))
     if set(options) - {"ic"} or len(rest) != 1 + len(options):
         raise ValueError(rest)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from tngd_hw.netlist.netlist import Netlist
-from tngd_hw.netlist.tables import Instances, Kind, Table
+from tngd_hw.netlist.tables import Instances, Kind, Table, check_names
 from tngd_hw.outcome import MisuseError
 
 __all__ = ["Transient", "write_deck"]
+
+
+_NAMES = re.compile(r"[a-z0-9_.\n]*")  # one a line; a dot is in the names of a flattened netlist
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ def write_deck(netlist: Netlist, analysis: Transient, *, standalone: bool = Fals
     A ``standalone`` deck prints its outputs too, which ``ngspice -b deck.cir`` without a raw file asks for.
     Cost: about 1 microsecond an element.
     """
+    _refuse_commands(netlist)
     names = netlist.node_names
     lines = [f"* {netlist.title}"]
     lines += [cell.text.rstrip() for cell in netlist.cells.values()]
@@ -60,6 +66,18 @@ def write_deck(netlist: Netlist, analysis: Transient, *, standalone: bool = Fals
     return "\n".join([*lines, ".end", ""])
 
 
+def _refuse_commands(netlist: Netlist) -> None:
+    """Screen every name and the title again: nothing but elements may get into a deck, whoever made the netlist."""
+    check_names(netlist.outputs, "output")
+    groups = (netlist.node_names, *(t.names + t.controls for t in netlist.tables), *(g.names for g in netlist.instances))
+    for names in groups:
+        lines = "\n".join(names)
+        if not _NAMES.fullmatch(lines) or lines.count("\n") != max(len(names) - 1, 0):
+            check_names(names, "name")
+    if not netlist.title.isprintable():
+        raise MisuseError(f"title {netlist.title!r}: expected one line of text (it is the first line of the deck)")
+
+
 def _options(analysis: Transient) -> str:
     klu = " klu" if analysis.use_klu else ""
     tolerances = f"reltol={analysis.relative_tolerance!r} vntol={analysis.voltage_tolerance_volt!r} abstol=1e-15"
@@ -68,7 +86,7 @@ def _options(analysis: Transient) -> str:
 
 def _table_cards(table: Table, names: tuple[str, ...]) -> Iterator[str]:
     letter = table.kind.value.lower()
-    columns = [[names[k] for k in column] for column in table.nodes.T.tolist()]
+    columns = [[names[k] for k in column] for column in cast("list[list[int]]", table.nodes.T.tolist())]
     values = table.values.tolist()
     if table.kind.is_current_controlled:
         for name, a, b, control, value in zip(table.names, *columns, table.controls, values, strict=True):
@@ -87,7 +105,7 @@ def _table_cards(table: Table, names: tuple[str, ...]) -> Iterator[str]:
 
 
 def _instance_cards(group: Instances, names: tuple[str, ...]) -> Iterator[str]:
-    ports = [" ".join(names[k] for k in row) for row in group.nodes.tolist()]
+    ports = [" ".join(names[k] for k in row) for row in cast("list[list[int]]", group.nodes.tolist())]
     keys = tuple(group.parameters)
     columns = [group.parameters[key].tolist() for key in keys]
     rows = zip(*columns, strict=True) if columns else (() for _ in ports)

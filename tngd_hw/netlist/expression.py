@@ -15,15 +15,28 @@ __all__ = ["evaluate", "spice_number"]
 
 Value = NDArray[np.float64]
 
-_SUFFIX = {"t": 1e12, "g": 1e9, "meg": 1e6, "k": 1e3, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}
-_NUMBER = re.compile(r"(?<![\w.])(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?)(meg|[tgkmunpf])?[a-z]*", re.IGNORECASE)
+_SUFFIX = {
+    "t": 1e12,
+    "g": 1e9,
+    "meg": 1e6,
+    "mil": 25.4e-6,
+    "k": 1e3,
+    "m": 1e-3,
+    "u": 1e-6,
+    "n": 1e-9,
+    "p": 1e-12,
+    "f": 1e-15,
+}
+_NUMBER = re.compile(
+    r"(?<![\w.])(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?)(meg|mil|[tgkmunpf])?[a-z]*(?![\w.])", re.IGNORECASE | re.ASCII
+)
 
 
 def spice_number(text: str) -> float:
     """A number with SPICE's own suffixes: ``1k``, ``1meg`` (mega), ``1m`` (milli); letters behind it are ignored."""
     sign = -1.0 if text.startswith("-") else 1.0
-    match = _NUMBER.fullmatch(text.lstrip("+-"))
-    if match is None or text.count("-") + text.count("+") > 1 + text.lower().count("e"):
+    match = _NUMBER.fullmatch(text[1:] if text[:1] in ("+", "-") else text)
+    if match is None:
         raise MisuseError(f"{text!r} is not a SPICE number: write for example 10k, 1n or 1.5meg")
     return sign * float(match[1]) * _SUFFIX.get((match[2] or "").lower(), 1.0)
 
@@ -41,7 +54,7 @@ def evaluate(text: str, names: Mapping[str, Value]) -> Value:
     plain = _NUMBER.sub(lambda m: repr(spice_number(m[0])), text.strip().strip("{}").lower())
     try:
         tree = ast.parse(plain, mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # a null character, thousands of parentheses
         raise MisuseError(f"expression {text!r}: not arithmetic; use numbers, names, + - * / ** and ()") from None
     return _value(tree, names, text)
 
@@ -56,6 +69,8 @@ def _value(node: ast.expr, names: Mapping[str, Value], text: str) -> Value:
             return names[name]
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_value(operand, names, text)
+        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+            return _value(operand, names, text)
         case ast.BinOp(left=left, op=op, right=right):
             return _combine(op, _value(left, names, text), _value(right, names, text), text)
         case _:

@@ -128,7 +128,7 @@ class _Resistive:
         if not np.isfinite(solution).all():
             raise MisuseError(
                 f"netlist {self.flat.title!r}: the equations are singular; look for a loop of capacitors and voltage "
-                "sources or an amplifier without feedback"
+                "sources, or an amplifier without feedback"
             )
         return solution
 
@@ -182,7 +182,8 @@ def _drive_columns(flat: Netlist, system: _Resistive) -> _Drive:
     n_c = 0 if capacitors is None else len(capacitors)
     n = n_c + (0 if inductors is None else len(inductors))
     m = len(flat.inputs) + 1
-    noisy = np.flatnonzero(currents.noise_psd) if currents is not None and currents.noise_psd is not None else []
+    psd = np.zeros(0) if currents is None or currents.noise_psd is None else currents.noise_psd
+    noisy = np.flatnonzero(psd)
     matrix = np.zeros((system.size, n + m + len(noisy)))
     if n_c:
         matrix[system.branch[Kind.CAPACITOR], np.arange(n_c)] = 1.0
@@ -202,8 +203,8 @@ def _drive_columns(flat: Netlist, system: _Resistive) -> _Drive:
             matrix[system.branch[Kind.VOLTAGE_SOURCE], n + column] = amount
         else:
             _inject(matrix, table.nodes, n + column, amount)
-    if currents is not None and currents.noise_psd is not None:
-        strength = np.sqrt(currents.noise_psd[noisy] / 2)
+    if currents is not None and len(noisy):
+        strength = np.sqrt(psd[noisy] / 2)
         _inject(matrix, currents.nodes[noisy], n + m + np.arange(len(noisy)), strength)
     return _Drive(matrix, n, m, values)
 
@@ -236,8 +237,12 @@ def _state_rates(flat: Netlist, system: _Resistive, response: Floats) -> tuple[F
 
 
 def _refuse_floating(flat: Netlist) -> None:
-    """Name the nodes from which no element path leads to ground (controlled sources count at both ends)."""
-    pairs = [t.nodes[:, k : k + 2] for t in flat.tables for k in range(0, t.kind.terminals, 2)]
+    """Name the nodes with no path to ground through elements that say something about a voltage.
+
+    Current sources, inductors (current sources here) and controlling pairs say nothing; a node that has only those
+    would leave the equations singular up to rounding.
+    """
+    pairs = [t.nodes[:, :2] for t in flat.tables if t.kind not in (Kind.CURRENT_SOURCE, Kind.INDUCTOR)]
     edges = np.concatenate(pairs) if pairs else np.zeros((0, 2), dtype=np.int64)
     n = len(flat.node_names)
     graph = sparse.coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n, n))
@@ -246,5 +251,5 @@ def _refuse_floating(flat: Netlist) -> None:
     if loose:
         raise MisuseError(
             f"netlist {flat.title!r}: node{'s' if len(loose) > 1 else ''} {', '.join(loose[:5])} "
-            "float; connect them to ground through an element"
+            "float; connect them to ground through a resistor or a capacitor"
         )

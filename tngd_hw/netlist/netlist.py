@@ -76,6 +76,8 @@ class NetlistBuilder:
     def nodes(self, names: Sequence[str]) -> Ints:
         """Indices of the named nodes, made where they are new; shape (len(names),)."""
         check_names(names, "node")
+        if "gnd" in names:
+            raise MisuseError("node 'gnd': SPICE takes it for ground; write '0' for ground, or choose another name")
         return np.array([self._index.setdefault(name, len(self._index)) for name in names], dtype=np.int64)
 
     def add(
@@ -114,14 +116,20 @@ class NetlistBuilder:
         """The circuit; MisuseError for duplicate names, unknown inputs or outputs."""
         tables = tuple(_joined(rows) for rows in self._rows.values())
         instances = tuple(_joined_instances(groups) for groups in self._instances.values())
+        if not self.title.isprintable():
+            raise MisuseError(f"title {self.title!r}: expected one line of text (it is the first line of the deck)")
+        for table in tables:
+            _refuse_duplicates(table.kind.value, table.names)
+        _refuse_duplicates("X", [name for group in instances for name in group.names])
         for group in (*tables, *instances):
-            _refuse_duplicates(group)
+            if group.nodes.size and not 0 <= group.nodes.min() <= group.nodes.max() < len(self._index):
+                raise MisuseError(f"netlist {self.title!r}: a node number outside 0 to {len(self._index) - 1}")
         sources = {n for t in tables if t.kind in (Kind.VOLTAGE_SOURCE, Kind.CURRENT_SOURCE) for n in t.names}
         for name in inputs:
             if name not in sources:
                 raise MisuseError(f"input {name!r} is not a V or I source of {self.title!r}")
         for name in outputs:
-            if name not in self._index:
+            if name not in self._index or name == GROUND:
                 raise MisuseError(f"output {name!r} is not a node of {self.title!r}")
         cells: dict[str, Cell] = {}
         for group in instances:
@@ -163,11 +171,10 @@ def _joined_instances(groups: list[Instances]) -> Instances:
     )
 
 
-def _refuse_duplicates(group: Table | Instances) -> None:
+def _refuse_duplicates(letter: str, names: Sequence[str]) -> None:
     seen: set[str] = set()
-    for name in group.names:
+    for name in names:
         if name in seen:
-            letter = group.kind.value if isinstance(group, Table) else "X"
             raise MisuseError(f"element {letter}{name} is there twice: give every element of a kind its own name")
         seen.add(name)
 

@@ -93,6 +93,11 @@ class Table:
             raise MisuseError(f"{what}: values has shape {self.values.shape}, expected ({m},)")
         if self.kind.is_current_controlled and len(self.controls) != m:
             raise MisuseError(f"{what}: {len(self.controls)} controlling sources for {m} elements")
+        for field_name, optional in (("initial", self.initial), ("noise_psd", self.noise_psd)):
+            if optional is not None and (optional.shape != (m,) or not np.isfinite(optional).all()):
+                raise MisuseError(f"{what}: {field_name} has to be {m} finite numbers")
+        if self.noise_psd is not None and (self.noise_psd < 0).any():
+            raise MisuseError(f"{what}: noise_psd is a density in A^2/Hz, 0 or more")
         self._refuse_bad_values(what)
 
     def _refuse_bad_values(self, what: str) -> None:

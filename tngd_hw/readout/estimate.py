@@ -44,6 +44,7 @@ class Estimate:
         seed: Of the run.
         tau_s: Time unit of the programmed chip.
         duration_s: Length of the run.
+        chips: Number of chips where ``value`` has an axis for them, else None.
     """
 
     quantity: Quantity
@@ -55,6 +56,7 @@ class Estimate:
     seed: int
     tau_s: float
     duration_s: float
+    chips: int | None = None
 
     @property
     def status(self) -> Status:
@@ -73,7 +75,7 @@ class Estimate:
 
         axes = plt.subplots(figsize=(7, 4), layout="constrained")[1] if ax is None else ax
         value, error = self.value, torch.nan_to_num(self.stderr)
-        if len(self.statuses) > 1:
+        if self.chips is not None:
             value, error = value[0], error[0]
         if value.ndim > 1:
             value, error = value[:, 0], error[:, 0]
@@ -89,8 +91,8 @@ class Estimate:
         """As plain data for JSON; a standard error that is not known is null."""
         return {
             "quantity": self.quantity.value,
-            "x": [_plain(row) for row in self.value.tolist()],
-            "stderr": [_plain(row) for row in self.stderr.tolist()],
+            "x": _plain(self.value.tolist()),
+            "stderr": _plain(self.stderr.tolist()),
             "outcome": self.status.outcome.value,
             "message": str(self.status),
             "tau_s": self.tau_s,
@@ -104,7 +106,8 @@ class Estimate:
         """Write netCDF (versioned, read back by :meth:`load`)."""
         import xarray
 
-        dims = [f"axis_{k}" for k in range(self.value.ndim)]
+        batch = [] if self.chips is None else ["chip"]
+        dims = [*batch, "component", *(["rhs"] if self.value.ndim > len(batch) + 1 else [])]
         data = xarray.Dataset(
             {"value": (dims, self.value.numpy()), "stderr": (dims, self.stderr.numpy())},
             attrs={
@@ -133,6 +136,7 @@ class Estimate:
             seed=int(data.attrs["seed"]),
             tau_s=float(data.attrs["tau_s"]),
             duration_s=float(data.attrs["duration_s"]),
+            chips=data.sizes.get("chip"),
         )
 
 

@@ -17,9 +17,7 @@ _BLOCKS = 20
 _SAMPLES_PER_BLOCK = 2
 
 
-def read(
-    trajectory: Trajectory, loaded: LoadedChip, *, seed: int = 0, average_from_s: float | None = None
-) -> Estimate:
+def read(trajectory: Trajectory, loaded: LoadedChip, *, seed: int = 0, average_from_s: float | None = None) -> Estimate:
     """The solution as an instrument reads it.
 
     Args:
@@ -37,7 +35,7 @@ def read(
     axis = trajectory.node_axis - 1
     if len(trajectory.times_s) == 0:
         value = torch.full((loaded.n,), torch.nan, dtype=torch.float64)
-        value = value if len(trajectory.statuses) == 1 else value.expand(len(trajectory.statuses), loaded.n)
+        value = value if trajectory.chips is None else value.expand(trajectory.chips, loaded.n)
         stderr = value
     elif average_from_s is None:
         value = trajectory.final_volt / loaded.scales.voltage_volt
@@ -54,6 +52,7 @@ def read(
         seed=trajectory.seed,
         tau_s=loaded.tau,
         duration_s=trajectory.duration_s,
+        chips=trajectory.chips,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from numpy.typing import ArrayLike
@@ -32,9 +33,12 @@ def settling_error(
     end, _ = stationary_output_mean(sde, inputs)
     now = mean_at(sde, torch.tensor([duration], dtype=torch.float64), x0=start, u=inputs)
     axis = -1 if drive.input_volt.ndim == 1 else -2
-    difference = torch.linalg.vector_norm(now.squeeze(axis - 1) - end, dim=axis)
-    size = torch.linalg.vector_norm(end, dim=axis)
+    difference, size = _norm(now.squeeze(axis - 1) - end, axis), _norm(end, axis)
     return float((difference / size.clamp_min(torch.finfo(torch.float64).tiny)).max())
+
+
+def _norm(value: Tensor, axis: int) -> Tensor:
+    return cast("Tensor", torch.linalg.vector_norm(value, dim=axis))
 
 
 def settling_time(loaded: LoadedChip, error: float) -> float:

@@ -5,7 +5,7 @@ from tngd_hw.topologies.dual import DualProblem, dual_problem
 from tngd_hw.topologies.loaded import Drive, LoadedChip
 from tngd_hw.topologies.program import manufacture, program
 from tngd_hw.topologies.registry import TOPOLOGIES, find_topology
-from tngd_hw.topologies.report import MappingReport
+from tngd_hw.topologies.report import MappingReport, effective_temperature_kelvin
 from tngd_hw.topologies.spectrum import Spectrum, spectrum
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Spectrum",
     "Topology",
     "dual_problem",
+    "effective_temperature_kelvin",
     "find_topology",
     "manufacture",
     "program",

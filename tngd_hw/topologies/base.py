@@ -54,7 +54,7 @@ class Topology(Protocol):
         ...
 
     def elements(self, A: Tensor, hardware: HardwareSpec, g0: float, noise_psd: float) -> Elements:
-        """Nominal elements of A at the scale g0, with injected noise ``noise_psd`` (A^2/Hz, one-sided) at every node."""
+        """Nominal elements of A at the scale g0, noise ``noise_psd`` (A^2/Hz, one-sided) injected at every node."""
         ...
 
     def netlist(self, elements: Elements, input_volt: Tensor, initial_volt: Tensor) -> Netlist:
@@ -62,7 +62,7 @@ class Topology(Protocol):
         ...
 
     def linear_sde(self, elements: Elements) -> LinearSDE:
-        """The closed-form equations; inputs are the n input voltages and the constant 1, outputs the n node voltages."""
+        """The closed-form equations; inputs: the n input voltages and the constant 1; outputs: the n node voltages."""
         ...
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:

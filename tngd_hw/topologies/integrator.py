@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tngd_hw.hardware import Component, Elements, HardwareSpec, Inventory, Role
+from tngd_hw.hardware import AmplifierBank, Component, Elements, HardwareSpec, Inventory, Role
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
 from tngd_hw.outcome import Status
@@ -37,7 +37,7 @@ class Integrator:
             Role.INPUT, Role.INVERTER_INPUT, Role.INVERTER_FEEDBACK, Role.INTEGRATION,
             Role.INTEGRATOR_AMPLIFIER, Role.INVERTER_AMPLIFIER,
         )  # fmt: skip
-        return {Role.ARRAY: (nodes, nodes), **{role: (nodes, 1) for role in per_node}}
+        return {Role.ARRAY: (nodes, nodes), **dict.fromkeys(per_node, (nodes, 1))}
 
     def check(self, A: Tensor) -> Status:
         """Stable and regular: all Re eig(A) > 0."""
@@ -61,7 +61,7 @@ class Integrator:
         return Elements(n, components, {})
 
     def netlist(self, elements: Elements, input_volt: Tensor, initial_volt: Tensor) -> Netlist:
-        """Nodes ``out0``, ``sum0``, ``inv0`` and ``in0`` and so on; inputs are the sources ``in0``, outputs ``out0``."""
+        """Nodes ``out0``, ``sum0``, ``inv0``, ``in0`` and so on; inputs are the sources ``in0``, outputs ``out0``."""
         numbers = range(elements.n)
         build = NetlistBuilder(f"integrator array of {elements.n} nodes")
         node = {prefix: build.nodes([f"{prefix}{i}" for i in numbers]) for prefix in ("out", "sum", "inv", "in")}
@@ -133,7 +133,7 @@ def _add_cells(build: NetlistBuilder, elements: Elements, node: dict[str, np.nda
     )
     integrating, inverting = banks
     build.add_cells("integrator", integrators, summing, cint=capacitance, ic=start, **integrating)
-    build.add_cells("inverter", inverters, rails, ic=-start, **resistances, **inverting)
+    build.add_cells("inverter", inverters, rails, ic=0.0 - start, **resistances, **inverting)
 
 
 _Matrices = tuple[Tensor, Tensor, Tensor]
@@ -158,6 +158,7 @@ def _real_matrices(elements: Elements) -> _Matrices:
     dV/dt = -w0 V - w_u (s - V_os),                              w0 = 2 pi GBW/A0,  w_u = 2 pi GBW
     dW/dt = -w0' W - w_u' (q - V_os'),                           q = (g_i V + g_f W)/(g_i + g_f)
     """
+    elements = _one_batch(elements)
     n = elements.n
     direct, inverted = (elements.components[Role.ARRAY].dense(n, sign) for sign in (1, -1))
     g_in = elements.value(Role.INPUT)
@@ -172,8 +173,8 @@ def _real_matrices(elements: Elements) -> _Matrices:
     F = torch.cat(
         [
             torch.cat([-total / C, (total - direct) / C, -inverted / C], -1),
-            torch.cat([diag(fast).expand_as(zero), -diag(slow + fast).expand_as(zero), zero], -1),
-            torch.cat([zero, -diag(fast_inv * share).expand_as(zero), -diag(slow_inv + fast_inv * (1 - share))], -1),
+            torch.cat([diag(fast), -diag(slow + fast), zero], -1),
+            torch.cat([zero, -diag(fast_inv * share), -diag(slow_inv + fast_inv * (1 - share))], -1),
         ],
         dim=-2,
     )
@@ -182,6 +183,21 @@ def _real_matrices(elements: Elements) -> _Matrices:
     column = _noise_columns(elements, -1.0 / C)
     B = torch.cat([column, torch.zeros(*column.shape[:-2], 2 * n, column.shape[-1], dtype=torch.float64)], dim=-2)
     return F, torch.cat([drive, constant[..., None]], dim=-1), B
+
+
+def _one_batch(elements: Elements) -> Elements:
+    """The same elements with the axis of the chips in every value, also where all chips are alike."""
+    banks = elements.amplifiers.values()
+    batch = max((c.value.shape[:-1] for c in elements.components.values()), key=len)
+    batch = max([batch, *(bank.offset_volt.shape[:-1] for bank in banks)], key=len)
+    for role in elements.components:
+        elements = elements.with_values(role, lambda c: c.value.expand(*batch, c.value.shape[-1]))
+    for role, bank in elements.amplifiers.items():
+        wide = AmplifierBank(
+            *(v.expand(*batch, v.shape[-1]) for v in (bank.open_loop_gain, bank.gain_bandwidth_hz, bank.offset_volt))
+        )
+        elements = elements.with_amplifiers(role, wide)
+    return elements
 
 
 def _poles(elements: Elements, role: Role) -> _Matrices:

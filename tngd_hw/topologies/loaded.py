@@ -103,7 +103,7 @@ class LoadedChip:
         """Chip number ``chip`` of a batch as a loaded chip of its own."""
         if self.chip.chips is None or not 0 <= chip < self.chip.chips:
             raise MisuseError(f"chip = {chip!r}: this batch has chips 0 to {(self.chip.chips or 0) - 1}")
-        single = replace(self.chip, chips=None, deviations=self.chip.deviations_of(chip))
+        single = replace(self.chip, chips=None, number=chip, deviations=self.chip.deviations_of(chip))
         return replace(self, chip=single, programmed=self.elements.chip(chip))
 
     def drive(self, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None) -> Drive:
@@ -118,6 +118,8 @@ class LoadedChip:
         for name, value in (("b", right), ("x0", start)):
             if value.ndim not in (1, 2) or value.shape[0] != self.n:
                 raise MisuseError(f"{name} has shape {tuple(value.shape)}: expected ({self.n},) or ({self.n}, k)")
+        if right.shape != start.shape:
+            raise MisuseError(f"b has {right.shape[1]} columns and x0 has {start.shape[1]}: give the same number")
         s = self.scales
         gain = s.conductance_siemens * s.voltage_volt / s.input_conductance_siemens
         return Drive(-gain * right, s.voltage_volt * start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -13,12 +13,11 @@ from tngd_hw.hardware.elements import AMPLIFIER_ROLES
 from tngd_hw.outcome import MisuseError, Outcome, Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.random import check_seed
-from tngd_hw.topologies.base import Scales, Topology
+from tngd_hw.topologies.base import Scales
 from tngd_hw.topologies.loaded import LoadedChip
 from tngd_hw.topologies.registry import find_topology
-from tngd_hw.topologies.report import MappingReport
+from tngd_hw.topologies.report import MappingReport, effective_temperature_kelvin
 from tngd_hw.topologies.spectrum import Spectrum, spectrum
-from tngd_hw.units import BOLTZMANN_JOULE_PER_KELVIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,9 +34,7 @@ _NOISE_SIGMAS = 5.0
 """Injected noise is given room for this many standard deviations."""
 
 
-def manufacture(
-    topology: str, nodes: int, hardware: HardwareSpec, *, seed: int = 0, chips: int | None = None
-) -> Chip:
+def manufacture(topology: str, nodes: int, hardware: HardwareSpec, *, seed: int = 0, chips: int | None = None) -> Chip:
     """Make a die of ``nodes`` nodes; its deviations are drawn here, once, for its life.
 
     Args:
@@ -79,9 +76,9 @@ def program(
         MisuseError: x_max or kappa out of range, or a problem kept as factors.
     """
     check_seed(seed)
-    if x_max is not None and not 0 < x_max < math.inf:
+    if x_max is not None and not (_is_number(x_max) and 0 < x_max < math.inf):
         raise MisuseError(f"x_max = {x_max!r}: the largest |x| to plan for is a finite number above 0")
-    if not 0 <= kappa < math.inf:
+    if not (_is_number(kappa) and 0 <= kappa < math.inf):
         raise MisuseError(f"kappa = {kappa!r}: the noise strength is a finite number of 0 or more")
     A, topology, hardware = problem.dense_matrix(), find_topology(chip.topology), chip.hardware
     largest = float(A.abs().max())
@@ -89,10 +86,10 @@ def program(
     g0 = unit / largest if largest > 0 else unit
     if problem.n > chip.nodes:
         detail = f"A has {problem.n} rows, the chip has {chip.nodes} nodes"
-        return _refused(chip, problem, topology, g0, unit, kappa, Status(Outcome.NOT_REALIZABLE, detail))
+        return _refused(chip, problem, g0, kappa, Status(Outcome.NOT_REALIZABLE, detail))
     status = topology.check(A)
     if largest == 0:
-        return _refused(chip, problem, topology, g0, unit, kappa, status)
+        return _refused(chip, problem, g0, kappa, status)
     found = spectrum(A)
     nominal = chip.realise(topology.elements(A, hardware, g0, 0.0))
     limit = topology.voltage_limit(nominal, hardware)
@@ -101,15 +98,18 @@ def program(
     scales = Scales(g0, v0, hardware.capacitors.capacitance_farad, unit)
     noise_psd = 4 * kappa * scales.capacitance_farad * g0 * v0**2
     elements = nominal if kappa == 0 else chip.realise(topology.elements(A, hardware, g0, noise_psd))
-    report = _report(chip, elements, scales, found, float(limit.min()), kappa, noise_psd)
+    report = _report(chip, elements, scales, found, limit=float(limit.min()), kappa=kappa, noise_psd=noise_psd)
     return LoadedChip(chip, problem, topology, scales, kappa, status, elements, report)
 
 
-def _refused(
-    chip: Chip, problem: LinearProblem, topology: Topology, g0: float, unit: float, kappa: float, status: Status
-) -> LoadedChip:
-    scales = Scales(g0, 1.0, chip.hardware.capacitors.capacitance_farad, unit)
-    return LoadedChip(chip, problem, topology, scales, kappa, status, None, None)
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _refused(chip: Chip, problem: LinearProblem, g0: float, kappa: float, status: Status) -> LoadedChip:
+    hardware = chip.hardware
+    scales = Scales(g0, 1.0, hardware.capacitors.capacitance_farad, 1.0 / hardware.resistors.resistance_ohm)
+    return LoadedChip(chip, problem, find_topology(chip.topology), scales, kappa, status, None, None)
 
 
 def _largest_answer(problem: LinearProblem, found: Spectrum, kappa: float) -> float:
@@ -118,7 +118,8 @@ def _largest_answer(problem: LinearProblem, found: Spectrum, kappa: float) -> fl
     if slowest <= 0:
         return 1.0
     b = torch.zeros(1, dtype=torch.float64) if problem.b is None else problem.b
-    bound = float(torch.linalg.vector_norm(b, dim=0).max()) / slowest
+    norms = cast("Tensor", torch.linalg.vector_norm(b, dim=0))
+    bound = float(norms.max()) / slowest
     bound += _NOISE_SIGMAS * math.sqrt(kappa / slowest)
     return bound if bound > 0 else 1.0
 
@@ -131,7 +132,14 @@ def _voltage_scale(problem: LinearProblem, x_max: float, limit: float, g0: float
 
 
 def _report(
-    chip: Chip, elements: Elements, scales: Scales, found: Spectrum, limit: float, kappa: float, noise_psd: float
+    chip: Chip,
+    elements: Elements,
+    scales: Scales,
+    found: Spectrum,
+    *,
+    limit: float,
+    kappa: float,
+    noise_psd: float,
 ) -> MappingReport:
     array = elements.components[Role.ARRAY]
     low, high = float(array.value.min()), float(array.value.max())
@@ -155,10 +163,7 @@ def _report(
         gain_damping=added,
         kappa=kappa,
         noise_psd_ampere2_per_hz=noise_psd,
-        effective_temperature_kelvin=kappa
-        * scales.voltage_volt**2
-        * scales.capacitance_farad
-        / BOLTZMANN_JOULE_PER_KELVIN,
+        effective_temperature_kelvin=effective_temperature_kelvin(kappa, scales.voltage_volt, scales.capacitance_farad),
     )
 
 

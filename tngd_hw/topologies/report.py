@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tngd_hw.units import format_quantity
+from tngd_hw.units import BOLTZMANN_JOULE_PER_KELVIN, format_quantity
 
-__all__ = ["MappingReport"]
+__all__ = ["MappingReport", "effective_temperature_kelvin"]
+
+
+def effective_temperature_kelvin(kappa: float, voltage_scale_volt: float, capacitance_farad: float) -> float:
+    """T_eff = kappa v0^2 C/k_B: the temperature at which an RC node would have this noise."""
+    return kappa * voltage_scale_volt**2 * capacitance_farad / BOLTZMANN_JOULE_PER_KELVIN
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class MappingReport:
         """As plain data for JSON."""
         document = asdict(self)
         document["conductance_range_siemens"] = list(self.conductance_range_siemens)
+        for name in ("slowest_tau", "condition_number"):  # infinite for a matrix that no circuit can invert
+            document[name] = document[name] if math.isfinite(document[name]) else None
         return document
 
     def __str__(self) -> str:

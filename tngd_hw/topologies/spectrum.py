@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from tngd_hw.linear_sde.dense import eigvals, eigvalsh
 from tngd_hw.outcome import Outcome, Status
 
 __all__ = ["Spectrum", "spectrum", "stable_and_regular"]
@@ -35,16 +37,16 @@ def spectrum(A: Tensor) -> Spectrum:
     """Extreme values of A, shape (n, n).  Cost: one eigenvalue problem, O(n^3)."""
     scale = float(A.abs().max())
     symmetric = bool((A - A.T).abs().max() <= 1e-12 * scale)
-    even = torch.linalg.eigvalsh((A + A.T) / 2)
+    even = eigvalsh((A + A.T) / 2)
     contraction = float(even[0])
     if symmetric:
         size = even.abs()
         fastest, smallest = float(size.max()), float(size.min())
         slowest = contraction
     else:
-        values = torch.linalg.eigvals(A)
+        values = eigvals(A)
         fastest, slowest = float(values.abs().max()), float(values.real.min())
-        singular = torch.linalg.svdvals(A)
+        singular = cast("Tensor", torch.linalg.svdvals(A))
         smallest = float(singular[-1])
         return Spectrum(False, slowest, fastest, contraction, _ratio(float(singular[0]), smallest))
     return Spectrum(True, slowest, fastest, contraction, _ratio(fastest, smallest))

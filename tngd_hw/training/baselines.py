@@ -58,7 +58,8 @@ class LearningRateTrial:
 
     Attributes:
         lr: The learning rate.
-        final_losses: Mean training loss of the last steps, one entry a search run; infinite where the run diverged.
+        final_losses: Loss over the whole training set after the last step, one entry a search run; infinite where the
+            run diverged.
     """
 
     lr: float
@@ -81,7 +82,6 @@ class LearningRateSearch:
         seeds: The (network, batches) seeds of the search runs; every learning rate saw the same ones.
         batch_size: Samples a step.
         steps: Updates in each run.
-        tail: How many of the last steps the score averages.
     """
 
     kind: DigitalOptimizer
@@ -90,7 +90,6 @@ class LearningRateSearch:
     seeds: tuple[tuple[int, int], ...]
     batch_size: int
     steps: int
-    tail: int
 
     @property
     def at_edge(self) -> bool:
@@ -107,7 +106,6 @@ class LearningRateSearch:
             "seeds": [list(pair) for pair in self.seeds],
             "batch_size": self.batch_size,
             "steps": self.steps,
-            "tail": self.tail,
         }
 
 
@@ -163,14 +161,14 @@ def search_learning_rate(
     batch_size: int,
     steps: int,
     grid: Sequence[float] | None = None,
-    runs: int = 3,
+    runs: int = 5,
     seed: int = 0,
-    tail: int = 10,
 ) -> LearningRateSearch:
     """Choose a learning rate by short training runs on a logarithmic grid.
 
-    The score is the training loss averaged over the last ``tail`` steps and over ``runs`` runs; held-out data is
-    never looked at.  The runs' seeds are hashes of ``seed`` and the run's number, of 63 bits, so they are not those of
+    The score is the loss over the whole training set after the last step, averaged over ``runs`` runs; held-out data is
+    never looked at.  (The loss of the last few mini-batches would favour rates that fit a batch and forget the rest.)
+    The runs' seeds are hashes of ``seed`` and the run's number, of 63 bits, so they are not those of
     a final run made with user-chosen seeds.
 
     Args:
@@ -181,7 +179,6 @@ def search_learning_rate(
         grid: Rates to try; by default the optimizer's own.
         runs: Search runs for every rate; each rate sees the same networks and batches.
         seed: Seed of the search.
-        tail: How many of the last steps are averaged.
 
     Returns:
         The chosen rate with the whole table.
@@ -192,7 +189,6 @@ def search_learning_rate(
     Cost: len(grid) * runs trainings.
     """
     rates = _check_grid(kind.default_grid if grid is None else grid)
-    check_count(tail, "tail")
     numbers = range(check_count(runs, "runs"))
     base = check_seed(seed)
     seeds = tuple(
@@ -200,16 +196,18 @@ def search_learning_rate(
     )
 
     def final_loss(lr: float, network_seed: int, batches_seed: int) -> float:
-        batches = task.minibatches(batch_size, steps, batches_seed)
-        losses = tuple(_descend(task.make_network(network_seed), kind.factory(lr), batches))
-        score = TrainingRecord(kind.value, losses).final_loss(tail)
+        network, batches = task.make_network(network_seed), task.minibatches(batch_size, steps, batches_seed)
+        for _ in _descend(network, kind.factory(lr), batches):
+            pass
+        with torch.no_grad():
+            score = float(functional.cross_entropy(network(task.train_inputs), task.train_targets))
         return score if math.isfinite(score) else math.inf
 
     trials = tuple(LearningRateTrial(lr, tuple(final_loss(lr, *pair) for pair in seeds)) for lr in rates)
     best = min(trials, key=lambda trial: trial.score)
     if not math.isfinite(best.score):
         raise MisuseError(f"grid = {rates}: training diverged at every learning rate; try smaller ones")
-    return LearningRateSearch(kind, best.lr, trials, seeds, batch_size, steps, tail)
+    return LearningRateSearch(kind, best.lr, trials, seeds, batch_size, steps)
 
 
 def _descend(

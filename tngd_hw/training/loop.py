@@ -14,7 +14,7 @@ from tngd_hw.training.tngd import TNGD
 __all__ = ["Observer", "train_tngd"]
 
 Observer = Callable[[int, NaturalGradient, float | None], None]
-"""Called after every update with the step's number (from 0), its natural gradient, and the accuracy where one was taken."""
+"""Called after every update with the number of the step (from 0), its natural gradient, and an accuracy or None."""
 
 
 def train_tngd(

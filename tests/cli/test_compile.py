@@ -1,0 +1,108 @@
+"""``compile``: a folder that a simulator, a layout and a shop can use."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+A = np.array([[2.0, -0.5, 0.25], [-0.5, 1.5, 0.5], [0.25, 0.5, 1.0]])
+B = np.array([1.0, -0.5, 0.25])
+FILES = [
+    "deck.cir", "ports.json", "mapping.json", "mapping.txt", "bill_of_materials.csv", "schematic.svg", "schematic.png",
+]  # fmt: skip
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+def test_the_files(cli) -> None:
+    result = cli("compile", "A.npy", "b.npy", "-o", "deep/out", "--hardware", "pcb_1k_1n", "--quiet")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.split() == [f"deep/out/{name}" for name in FILES]
+    assert sorted(path.name for path in Path("deep/out").iterdir()) == sorted(FILES)
+    mapping = json.loads(Path("deep/out/mapping.json").read_text())
+    assert mapping["resistors"] == 9
+    assert "tau = C/g0" in Path("deep/out/mapping.txt").read_text()
+    rows = list(csv.DictReader(Path("deep/out/bill_of_materials.csv").read_text().splitlines()))
+    assert sum(int(row["count"]) for row in rows if row["role"] == "array resistor") == 9
+    assert Path("deep/out/schematic.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_document_and_the_prose(cli) -> None:
+    result = cli("compile", "A.npy", "b.npy", "-o", "out", "--duration", "50tau", "--json")
+    document = json.loads(result.stdout)
+    assert (document["outcome"], document["files"]) == ("ok", FILES)
+    assert document["duration_s"] == pytest.approx(50 * document["tau_s"])
+    assert "tau = C/g0" in cli("compile", "A.npy", "b.npy", "-o", "out").stdout
+
+
+def ngspice_end(deck: Path) -> dict[str, float]:
+    """Last printed value of every column of ``ngspice -b``, as a user runs it: no raw file, no other option."""
+    done = subprocess.run(
+        ["ngspice", "-b", deck.name], cwd=deck.parent, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    end: dict[str, float] = {}
+    names: list[str] = []
+    for line in done.stdout.splitlines():
+        if line.startswith("Index"):
+            names = line.split()[1:]
+        elif re.match(r"\d+\t", line):
+            end.update(zip(names, map(float, line.split()[1:]), strict=True))
+    return end
+
+
+@pytest.mark.ngspice
+def test_the_deck_runs_as_it_is_and_the_port_map_reads_it(cli) -> None:
+    assert cli("compile", "A.npy", "b.npy", "-o", "out", "--duration", "400tau").exit_code == 0
+    end = ngspice_end(Path("out/deck.cir"))
+    ports = json.loads(Path("out/ports.json").read_text())
+    x = [end[port["output"]] * port["x_per_volt"] for port in ports["ports"]]
+    np.testing.assert_allclose(x, np.linalg.solve(A, B), rtol=0, atol=1e-4)
+    assert end["time"] == pytest.approx(ports["duration_s"])
+
+
+@pytest.mark.ngspice
+def test_the_deck_is_the_circuit_that_solve_runs(cli) -> None:
+    """The same die for the same seed: end values agree with solve's to the six digits that ngspice prints."""
+    options = ["--hardware", "pcb_1k_1n", "--seed", "4", "--duration", "400tau"]
+    assert cli("compile", "A.npy", "b.npy", "-o", "out", *options).exit_code == 0
+    solved = json.loads(cli("solve", "A.npy", "b.npy", "--engine", "ngspice", "--json", *options).stdout)["x"]
+    ports = json.loads(Path("out/ports.json").read_text())["ports"]
+    end = ngspice_end(Path("out/deck.cir"))
+    np.testing.assert_allclose([end[p["output"]] * p["x_per_volt"] for p in ports], solved, rtol=2e-5, atol=1e-6)
+    assert abs(solved[0] - np.linalg.solve(A, B)[0]) > 1e-5  # a real die, not the ideal one
+
+
+def test_the_port_map(cli) -> None:
+    """One entry an unknown, with the source's volts as they stand in the deck: v_in = -(g0 v0/g_in) b."""
+    assert cli("compile", "A.npy", "b.npy", "-o", "out").exit_code == 0
+    ports = json.loads(Path("out/ports.json").read_text())
+    deck = Path("out/deck.cir").read_text()
+    assert [port["output"] for port in ports["ports"]] == ["v(out0)", "v(out1)", "v(out2)"]
+    for i, port in enumerate(ports["ports"]):
+        assert port["unknown"] == i
+        assert port["initial_volt"] == 0.0
+        assert port["source_volt"] == pytest.approx(port["volt_per_b"] * B[i])
+        assert port["volt_per_b"] < 0
+        (card,) = re.findall(rf"^{port['source']} in{i} 0 dc (\S+)$", deck, re.MULTILINE)
+        assert float(card) == port["source_volt"]
+
+
+def test_without_b_nothing_is_driven(cli) -> None:
+    assert cli("compile", "A.npy", "-o", "out").exit_code == 0
+    ports = json.loads(Path("out/ports.json").read_text())["ports"]
+    assert [port["source_volt"] for port in ports] == [0.0, 0.0, 0.0]
+
+
+def test_the_same_request_gives_the_same_files(cli) -> None:
+    for name in ("first", "second"):
+        assert cli("compile", "A.npy", "b.npy", "-o", name, "--hardware", "pcb_1k_1n", "--seed", "1").exit_code == 0
+    for name in FILES:
+        assert Path("first", name).read_bytes() == Path("second", name).read_bytes(), name
+    assert str(Path.cwd()) not in Path("first/deck.cir").read_text()

@@ -1,0 +1,123 @@
+"""``tngd-hw compile``: a matrix to a deck, its port map, mapping report, bill of materials and schematic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tngd_hw.cli.arrays import read_matrix, read_right_hand_side
+from tngd_hw.cli.duration import Duration, parse_duration
+from tngd_hw.cli.options import (
+    HardwareOption,
+    JsonOption,
+    MatrixArgument,
+    QuietOption,
+    SeedOption,
+    TopologyOption,
+    VerboseOption,
+)
+from tngd_hw.cli.output import Output, json_text
+from tngd_hw.cli.port_map import port_map
+from tngd_hw.outcome import Status
+
+if TYPE_CHECKING:
+    from tngd_hw.topologies import LoadedChip
+
+__all__ = ["compile_command"]
+
+_SETTLED = 1e-6
+"""Default run: until the slowest mode has decayed to this, as in ``tngd-hw solve``."""
+
+
+def compile_command(
+    matrix: MatrixArgument,
+    right: Annotated[
+        Path | None, typer.Argument(metavar="b", show_default=False, help="The right-hand side, (n,); default: 0.")
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go; made if missing.")],
+    topology: TopologyOption = "integrator",
+    hardware: HardwareOption = "ideal",
+    duration: Annotated[
+        str, typer.Option(metavar="TIME", help="Of the deck's run: 50tau, 20us, 5e-5 (seconds), or settle.")
+    ] = "settle",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> Status:
+    """Turn a matrix into a circuit: files for a simulator, for a layout and for a shop.
+
+    deck.cir                      runs as it is: ngspice -b deck.cir
+    ports.json                    which node is which unknown, and the scales to x and from b
+    mapping.txt, mapping.json     what became of the matrix: scales and limits
+    bill_of_materials.csv         the parts, in the values that are sold
+    schematic.svg, schematic.png  one cell
+    """
+    output = Output(as_json, quiet, verbose)
+    length = parse_duration(duration)
+    A = read_matrix(matrix)
+    b = None if right is None else read_right_hand_side(right)
+    from tngd_hw.hardware import load_hardware
+    from tngd_hw.problem import LinearProblem
+    from tngd_hw.storage import make_directory
+    from tngd_hw.topologies import manufacture, program
+
+    problem = LinearProblem(A, b)
+    chip = manufacture(topology, problem.n, load_hardware(hardware), seed=seed)
+    loaded = program(chip, problem, seed=seed)
+    loaded.circuit_status.require_ok()
+    directory = make_directory(out, "--out")
+    seconds = _seconds(length, loaded)
+    with output.working("writing ..."):
+        files = _write(loaded, directory, seconds=seconds, seed=seed)
+    output.document(
+        {
+            "outcome": loaded.status.outcome.value,
+            "message": str(loaded.status),
+            "directory": str(directory),
+            "files": files,
+            "tau_s": loaded.tau,
+            "duration_s": seconds,
+            "topology": chip.topology,
+            "hardware": chip.hardware.name,
+            "hardware_hash": chip.hardware.hash,
+            "seed": seed,
+            "mapping": loaded.report.to_dict(),
+        }
+    )
+    output.say(str(loaded.report))
+    output.detail(f"hardware            {chip.hardware} (hash {chip.hardware.hash})")
+    output.say("")
+    for file in files:
+        output.essential(str(directory / file))
+    return Status()
+
+
+def _seconds(length: Duration, loaded: LoadedChip) -> float:
+    from tngd_hw.readout import settling_time
+
+    if length.in_tau is not None:
+        return length.in_tau * loaded.tau
+    return settling_time(loaded, _SETTLED) if length.seconds is None else length.seconds
+
+
+def _write(loaded: LoadedChip, directory: Path, *, seconds: float, seed: int) -> list[str]:
+    """Write every file, each whole or not at all; their names in the order of a reader."""
+    from tngd_hw.engines import Ngspice
+    from tngd_hw.report import integrator_cell
+    from tngd_hw.storage import write_text
+    from tngd_hw.topologies.bill_of_materials import bill_of_materials, bill_to_csv
+
+    texts = {
+        "deck.cir": Ngspice().deck(loaded, duration=seconds, standalone=True),
+        "ports.json": json_text(port_map(loaded, loaded.netlist(), duration=seconds, seed=seed)) + "\n",
+        "mapping.json": json_text(loaded.report.to_dict()) + "\n",
+        "mapping.txt": f"{loaded.report}\n",
+        "bill_of_materials.csv": bill_to_csv(bill_of_materials(loaded)),
+    }
+    for name, text in texts.items():
+        write_text(directory / name, text)
+    return [*texts, *(path.name for path in integrator_cell(directory / "schematic"))]

@@ -1,0 +1,38 @@
+"""Options and arguments that several commands share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "EngineOption",
+    "HardwareOption",
+    "JsonOption",
+    "MatrixArgument",
+    "QuietOption",
+    "SeedOption",
+    "TopologyOption",
+    "VerboseOption",
+]
+
+MatrixArgument = Annotated[
+    Path,
+    typer.Argument(metavar="A", help="The matrix, (n, n): .npy, or numbers as text in .csv (commas) or .txt (blanks)."),
+]
+TopologyOption = Annotated[str, typer.Option(metavar="NAME", help="The circuit: integrator.")]
+HardwareOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE", help="What the chip is made of: a preset (ideal, pcb_1k_1n) or a TOML file made from one."
+    ),
+]
+EngineOption = Annotated[
+    str, typer.Option(metavar="NAME", help="The simulator: state_space, ngspice, behavioral or ideal.")
+]
+SeedOption = Annotated[int, typer.Option(help="Seed of the die and of the noise, 0 or more.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Everything that is known.")]

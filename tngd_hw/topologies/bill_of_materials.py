@@ -1,0 +1,118 @@
+"""Bill of materials: what to buy for a programmed chip, in the values that are sold (E96 resistors, E12 capacitors).
+
+A design asks for any resistance; a shop sells 96 values a decade, at most 1.5 % away (12 a decade for capacitors, at
+most 12 %).  Lines are grouped by the value sold and say how far the farthest design value of the group is from it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import astuple, dataclass, fields
+
+import torch
+
+from tngd_hw.hardware import HardwareSpec, Role
+from tngd_hw.hardware.elements import AMPLIFIER_ROLES, CAPACITOR_ROLES, RESISTOR_ROLES
+from tngd_hw.topologies.loaded import LoadedChip
+
+__all__ = ["E12", "E96", "BillLine", "bill_of_materials", "bill_to_csv", "nearest_in_series"]
+
+E12 = (1.0, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 3.9, 4.7, 5.6, 6.8, 8.2)
+"""IEC 60063, 12 values a decade: no closed form gives them all."""
+
+E96 = tuple(round(10 ** (k / 96), 2) for k in range(96))
+"""IEC 60063, 96 values a decade: 10^(k/96), rounded to three digits."""
+
+
+@dataclass(frozen=True)
+class BillLine:
+    """One kind of part.
+
+    Attributes:
+        role: What it does in the circuit.
+        count: How many.
+        design_low: Smallest value that the design asks for in this line, in ``unit``; None for parts without a value.
+        design_high: Largest.
+        buy: The value sold that is nearest (by ratio).
+        unit: ohm or farad.
+        deviation_percent: Largest deviation of a design value from ``buy``, 100 (design/buy - 1), with its sign.
+        part: What to look for.
+    """
+
+    role: str
+    count: int
+    design_low: float | None
+    design_high: float | None
+    buy: float | None
+    unit: str
+    deviation_percent: float | None
+    part: str
+
+
+def bill_of_materials(loaded: LoadedChip) -> tuple[BillLine, ...]:
+    """The parts of the design (nominal values, not those of one die), resistors and capacitors first.
+
+    Raises:
+        OutcomeError: The matrix does not fit the chip.
+    """
+    loaded.report  # noqa: B018 - refuses a matrix that does not fit, with its status
+    hardware = loaded.chip.hardware
+    A, g0 = loaded.problem.dense_matrix(), loaded.scales.conductance_siemens
+    nominal = loaded.topology.elements(A, hardware, g0, 0.0)
+    lines: list[BillLine] = []
+    for role, component in nominal.components.items():
+        if role in RESISTOR_ROLES:
+            part = f"resistor, {_tolerance(hardware.resistors.tolerance_dtod)}"
+            lines += _grouped(role, 1.0 / component.value, E96, "ohm", part)
+        elif role in CAPACITOR_ROLES:
+            part = f"capacitor, {_tolerance(hardware.capacitors.tolerance_dtod)}"
+            lines += _grouped(role, component.value, E12, "farad", part)
+    for role, (rows, columns) in loaded.chip.inventory.items():
+        if role in AMPLIFIER_ROLES:
+            lines.append(BillLine(role.value, rows * columns, None, None, None, "", None, _amplifier(hardware)))
+    return tuple(lines)
+
+
+def bill_to_csv(lines: tuple[BillLine, ...]) -> str:
+    """The lines as CSV with a header; values in SI units with all their digits, empty where a part has none."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(BillLine))
+    for line in lines:
+        writer.writerow("" if value is None else value for value in astuple(line))
+    return text.getvalue()
+
+
+def nearest_in_series(value: float, series: tuple[float, ...]) -> float:
+    """The member of ``series`` (one decade, from 1), times a power of ten, nearest to ``value`` > 0 by ratio."""
+    decade = math.floor(math.log10(value))
+    candidates = [m * 10.0**d for d in (decade - 1, decade, decade + 1) for m in series]
+    best = min(candidates, key=lambda candidate: abs(math.log(value / candidate)))
+    return float(f"{best:.3g}")  # 4.99 * 10.0**-9 is not 4.99e-9
+
+
+def _grouped(role: Role, values: torch.Tensor, series: tuple[float, ...], unit: str, part: str) -> list[BillLine]:
+    groups: dict[float, list[float]] = {}
+    for value in sorted(float(v) for v in values):
+        groups.setdefault(nearest_in_series(value, series), []).append(value)
+    lines: list[BillLine] = []
+    for buy, wanted in groups.items():
+        deviation = max((100 * (value / buy - 1) for value in wanted), key=abs)
+        lines.append(BillLine(role.value, len(wanted), wanted[0], wanted[-1], buy, unit, round(deviation, 4), part))
+    return lines
+
+
+def _tolerance(relative: float) -> str:
+    return f"tolerance {100 * relative:g} % (one standard deviation)" if relative else "no tolerance assumed"
+
+
+def _amplifier(hardware: HardwareSpec) -> str:
+    amplifiers = hardware.amplifiers
+    if amplifiers is None:
+        return "operational amplifier, taken as ideal"
+    return (
+        f"operational amplifier, gain-bandwidth product {amplifiers.gain_bandwidth_hz / 1e6:g} MHz, "
+        f"swing +-{amplifiers.output_swing_volt:g} V, {amplifiers.output_current_ampere * 1e3:g} mA"
+    )
