@@ -76,7 +76,7 @@ def test_factors_are_kept_and_never_densified() -> None:
     problem = LinearProblem.from_factors(np.ones((6, 4)), np.stack([np.eye(3), np.eye(3)]), 0.5, np.ones(4))
     assert problem.n == 4
     assert problem.A is None
-    with pytest.raises(MisuseError, match="kept as factors.*dual_problem"):
+    with pytest.raises(MisuseError, match=r"kept as factors.*dual_problem"):
         problem.dense_matrix()
 
 

@@ -75,4 +75,4 @@ def test_round_trip(value: float, unit: str) -> None:
 
 def test_boltzmann_constant_gives_4_nv_per_root_hz_for_1_kohm() -> None:
     """The textbook figure: 1 kOhm at 290 K has 4.0 nV/sqrt(Hz)."""
-    assert (4 * BOLTZMANN_JOULE_PER_KELVIN * 290 * 1e3) ** 0.5 == pytest.approx(4.002e-9, rel=1e-3)
+    assert pytest.approx(4.002e-9, rel=1e-3) == (4 * BOLTZMANN_JOULE_PER_KELVIN * 290 * 1e3) ** 0.5

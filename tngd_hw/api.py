@@ -15,12 +15,13 @@ from tngd_hw.random import check_seed, derived_seed
 from tngd_hw.readout import Estimate, read, settled_status, settling_error, settling_time
 from tngd_hw.topologies import LoadedChip, manufacture, program
 
-__all__ = ["SETTLING_TOLERANCE", "solve", "solve_in_steps"]
+__all__ = ["DEFAULT_SETTLING", "SETTLING_TOLERANCE", "solve", "solve_in_steps"]
 
 SETTLING_TOLERANCE = 1e-3
 """Relative settling error above which an answer to A x = b is called not settled."""
 
-_DEFAULT_SETTLING = 1e-6
+DEFAULT_SETTLING = 1e-6
+"""A run without a stated duration lasts until the slowest mode has decayed to this."""
 
 
 def solve(
@@ -82,7 +83,7 @@ def solve_in_steps(
     if duration_tau is not None:
         duration = duration_tau * loaded.tau
     if duration is None:
-        duration = settling_time(reference, _DEFAULT_SETTLING) if reference.circuit_status.ok else loaded.tau
+        duration = settling_time(reference, DEFAULT_SETTLING) if reference.circuit_status.ok else loaded.tau
     state, trajectory = simulator.run(simulator.init(loaded), duration=duration, seed=derived_seed(seed, "run"))
     del state
     estimate = read(trajectory, loaded, seed=seed, average_from_s=duration / 2 if trajectory.noisy else None)

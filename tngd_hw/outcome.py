@@ -45,7 +45,7 @@ _REMEDIES: dict[Outcome, str] = {
         "or use the engine state_space, which needs none"
     ),
     Outcome.SIMULATOR_FAILED: "read the simulator's message, or run the same netlist with state_space",
-    Outcome.CHECK_FAILED: "read the report of the run; the results were written",
+    Outcome.CHECK_FAILED: "read what was reported; the results were written where the run writes any",
     Outcome.TIMED_OUT: "raise the time limit, shorten the run, or use the engine state_space",
 }
 

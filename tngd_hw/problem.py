@@ -14,6 +14,10 @@ from tngd_hw.outcome import MisuseError
 __all__ = ["Factors", "LinearProblem", "as_real_tensor"]
 
 
+_LARGEST_ENTRY = 1e100
+"""Matrices whose largest entry is beyond this (or its inverse) overflow in products of their own entries."""
+
+
 def as_real_tensor(value: ArrayLike | Tensor, field: str) -> Tensor:
     """``value`` as a float64 tensor; complex, non-numeric, NaN and infinite entries are refused by name."""
     if not isinstance(value, Tensor):
@@ -23,7 +27,8 @@ def as_real_tensor(value: ArrayLike | Tensor, field: str) -> Tensor:
             raise MisuseError(f"{field} has rows of different lengths: pass a rectangular array of numbers") from None
         if array.dtype.kind not in "biufc":
             raise MisuseError(f"{field} has dtype {array.dtype}: pass an array of real numbers")
-        value = torch.from_numpy(np.array(array))
+        # Through complex128 or float64 in native byte order: torch takes neither foreign byte orders nor long doubles.
+        value = torch.from_numpy(np.array(array, dtype=np.complex128 if array.dtype.kind == "c" else np.float64))
     if value.is_complex():
         raise MisuseError(f"{field} is complex ({value.dtype}): a chip holds real matrices; pass the real part")
     if value.device.type == "mps":
@@ -129,6 +134,9 @@ def _square(A: Tensor) -> Tensor:
         raise MisuseError(f"A has shape {tuple(A.shape)}: expected a square matrix (n, n)")
     if A.shape[0] == 0:
         raise MisuseError("A is empty (0 x 0): expected at least one unknown")
+    largest = float(A.abs().max())
+    if largest > _LARGEST_ENTRY or 0 < largest < 1 / _LARGEST_ENTRY:
+        raise MisuseError(f"A has {largest:.3g} as its largest entry: scale A and b by the same factor towards 1")
     return A
 
 

@@ -42,7 +42,15 @@ MATRICES = {
     "not symmetric": -stable_matrix(5, seed=4),
     "zeros": sparse(),
 }
-HARDWARE = {"ideal": presets.ideal, "pcb": presets.pcb_1k_1n, "rough": rough}
+
+
+def mismatched() -> HardwareSpec:
+    """Ideal amplifiers between parts of 10 %."""
+    tolerance = {"tolerance_dtod": 0.1}
+    return HardwareSpec.from_dict({"name": "mismatched", "resistors": tolerance, "capacitors": tolerance})
+
+
+HARDWARE = {"ideal": presets.ideal, "mismatched": mismatched, "pcb": presets.pcb_1k_1n, "rough": rough}
 
 
 def run(name: str, loaded: LoadedChip, **options: object) -> Trajectory:
@@ -100,13 +108,13 @@ def test_rough_parts_are_seen() -> None:
         assert np.abs(x - y)[3:].max() > 0.02 * np.abs(x).max()
 
 
-def finite_gain_and_offset(A: np.ndarray, b: np.ndarray, gain: float, offset: float, load: float, loaded: LoadedChip) -> np.ndarray:
+def finite_gain_and_offset(loaded: LoadedChip, A: np.ndarray, *, gain: float, offset: float, load: float) -> np.ndarray:
     """The settled integrator by hand, positive A (no inverters): out = gain (offset - s), all currents into s are 0."""
     G = loaded.scales.conductance_siemens * A
     v_in = loaded.drive().input_volt.numpy()
     # sum_j G_ij (V_j - s_i) + g_in (v_in,i - s_i) = 0  with  s_i = offset - V_i / gain
     total = np.diag(G.sum(1) + load)
-    return np.linalg.solve(G + total / gain, total @ np.full(len(b), offset) - load * v_in)
+    return np.linalg.solve(G + total / gain, total @ np.full(len(A), offset) - load * v_in)
 
 
 def test_finite_gain_and_offset_by_hand() -> None:
@@ -125,7 +133,7 @@ def test_finite_gain_and_offset_by_hand() -> None:
     for values in offsets.values():
         values.fill_(0.01)  # the same offset everywhere, so that the hand calculation stays short
     loaded = program(chip, LinearProblem(A, b))
-    expected = finite_gain_and_offset(A, b, 200.0, 0.01, 1e-3, loaded)
+    expected = finite_gain_and_offset(loaded, A, gain=200.0, offset=0.01, load=1e-3)
     engine = find_engine("state_space")
     _, trajectory = engine.run(engine.init(loaded), duration=200 * loaded.tau)
     np.testing.assert_allclose(trajectory.final_volt, expected, rtol=1e-9)
@@ -165,9 +173,7 @@ def test_same_call_twice_gives_the_same_bits(name: str) -> None:
 
 
 def test_saturated_node_is_named() -> None:
-    loaded = program(
-        manufacture("integrator", 2, presets.pcb_1k_1n()), LinearProblem(np.eye(2), [0.0, 1.0]), x_max=0.1
-    )
+    loaded = program(manufacture("integrator", 2, presets.pcb_1k_1n()), LinearProblem(np.eye(2), [0.0, 1.0]), x_max=0.1)
     engine = find_engine("behavioral")
     _, trajectory = engine.run(engine.init(loaded), b=[0.0, 30.0], duration=20 * loaded.tau)
     assert trajectory.status.outcome.value == "saturated"

@@ -58,7 +58,9 @@ def test_agreement_would_not_survive_five_per_cent() -> None:
     _, found = spice.run(spice.init(loaded), duration=50 * loaded.tau)
     assert loaded.problem.b is not None
     _, wrong = exact.run(exact.init(loaded), duration=50 * loaded.tau, b=1.05 * loaded.problem.b)
-    assert float((found.final_volt - wrong.final_volt).abs().max()) > 100 * AT_THE_END * float(wrong.final_volt.abs().max())
+    assert float((found.final_volt - wrong.final_volt).abs().max()) > 100 * AT_THE_END * float(
+        wrong.final_volt.abs().max()
+    )
 
 
 def test_ideal_parts() -> None:

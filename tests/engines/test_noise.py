@@ -46,8 +46,11 @@ def test_not_symmetric_matrix_obeys_lyapunov() -> None:
 
 @pytest.mark.parametrize("engine_name", ["behavioral", "state_space"])
 def test_sampled_covariance(engine_name: str) -> None:
-    """20,000 readings 12 slow time constants apart, so independent: an entry has the standard error
-    sqrt((S_ij^2 + S_ii S_jj)/m), relative 1 % on the diagonal; all within 4.5 of them, and 5 % more is not."""
+    """20,000 readings, 12 slow time constants apart and so independent.
+
+    An entry has the standard error sqrt((S_ij^2 + S_ii S_jj)/m), relative 1 % on the diagonal; all are within 4.5 of
+    them, and with 5 % more they are not.
+    """
     loaded = load()
     m = 20_000
     spacing = 12 / np.linalg.eigvalsh(A)[0] * loaded.tau
@@ -68,7 +71,7 @@ def test_sampled_covariance(engine_name: str) -> None:
 def test_correlation_in_time_is_the_relaxation() -> None:
     """Cov(x(t + s), x(t)) = e^(-A s/tau) kappa A^-1: for n = 1 half the variance after s = ln 2.
 
-    The lag-1 correlation of m readings has the standard error sqrt((1 - 0.5^2)/m) = 0.0019; a tau wrong by 5 % gives 0.483.
+    The correlation of m neighbours has the standard error sqrt((1 - 0.5^2)/m) = 0.0019; a tau 5 % off gives 0.483.
     """
     loaded = load(np.array([[1.0]]))
     times = np.arange(1, 200_001) * np.log(2) * loaded.tau

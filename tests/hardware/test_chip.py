@@ -41,7 +41,9 @@ def test_every_role_of_the_die_has_its_draws() -> None:
 
 
 def test_no_two_roles_share_draws() -> None:
-    values = [value.flatten()[:NODES].numpy() for value in everything(manufacture("integrator", NODES, varied())).values()]
+    values = [
+        value.flatten()[:NODES].numpy() for value in everything(manufacture("integrator", NODES, varied())).values()
+    ]
     for k, one in enumerate(values):
         for other in values[:k]:
             assert abs(np.corrcoef(one, other)[0, 1]) < 0.999

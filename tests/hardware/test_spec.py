@@ -36,7 +36,9 @@ def test_presets_have_the_paper_figures() -> None:
 
 @pytest.mark.parametrize(("text", "value"), [("10k", 1e4), ("4.7 kOhm", 4.7e3), (2200, 2200.0)])
 def test_si_text_is_a_resistance(text: object, value: float) -> None:
-    assert HardwareSpec.from_dict({"name": "x", "resistors": {"resistance_ohm": text}}).resistors.resistance_ohm == value
+    assert (
+        HardwareSpec.from_dict({"name": "x", "resistors": {"resistance_ohm": text}}).resistors.resistance_ohm == value
+    )
 
 
 @pytest.mark.parametrize("text", ["1n", "1 nF", "1000p"])

@@ -34,7 +34,7 @@ def test_names_that_could_carry_a_command_are_refused(name: str) -> None:
 
 
 def test_gnd_is_not_a_node_name_because_spice_grounds_it() -> None:
-    with pytest.raises(MisuseError, match="node 'gnd'.*ground"):
+    with pytest.raises(MisuseError, match=r"node 'gnd'.*ground"):
         NetlistBuilder("x").nodes(["gnd"])
 
 
@@ -88,7 +88,7 @@ def test_groups_added_apart_are_joined_in_order() -> None:
 )
 def test_values_no_element_can_have(kind: Kind, value: float) -> None:
     build, top = divider()
-    with pytest.raises(MisuseError, match="'good'|'bad' has the value"):
+    with pytest.raises(MisuseError, match="'bad' has the value"):
         build.add(kind, ["bad"], [[top, 0]], [value])
 
 

@@ -52,7 +52,16 @@ def test_parse_reads_every_field() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["Q1 a b c model", "R1 a", "R1 a b 1k extra", "C1 a b 1n tc=3", ".control", "+ 1k", "F1 a b l1 2", ".include /etc/passwd"],
+    [
+        "Q1 a b c model",
+        "R1 a",
+        "R1 a b 1k extra",
+        "C1 a b 1n tc=3",
+        ".control",
+        "+ 1k",
+        "F1 a b l1 2",
+        ".include /etc/passwd",
+    ],
 )
 def test_cards_that_are_not_understood_are_refused_by_line(body: str) -> None:
     with pytest.raises(MisuseError, match=r"bad\.lib, line 2: cannot read the card"):

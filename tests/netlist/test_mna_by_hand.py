@@ -1,4 +1,4 @@
-"""State equations against equations written by hand; every example is asymmetric, so that a wrong sign or order shows."""
+"""State equations against equations written by hand; asymmetric examples, so that a wrong sign or order shows."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def test_series_rlc() -> None:
     build.add(Kind.INDUCTOR, ["l"], [[mid, out]], [L], initial=[2e-3])
     build.add(Kind.CAPACITOR, ["c"], [[out, 0]], [C], initial=[0.5])
     found = equations(build, ["in"], ["out", "mid"])
-    assert_equations(
-        found, [[0, 1 / C], [-1 / L, -R / L]], [[0], [1 / L]], output=[[1, 0], [0, -R]], direct=[[0], [1]]
-    )
+    assert_equations(found, [[0, 1 / C], [-1 / L, -R / L]], [[0], [1 / L]], output=[[1, 0], [0, -R]], direct=[[0], [1]])
     assert found.initial_state.tolist() == [0.5, 2e-3]
 
 
@@ -117,7 +115,7 @@ def test_vcvs_multiplies_the_difference_of_its_controls() -> None:
 
 
 def test_cccs_copies_the_current_through_its_source() -> None:
-    """v_in over 500 ohm: the current v_in/500 flows into + of sense; F out 0 sense 6 takes six times that out of out."""
+    """v_in over 500 ohm: v_in/500 flows into + of sense; F out 0 sense 6 takes six times that out of node out."""
     build = NetlistBuilder("cccs")
     top, mid, out = build.nodes(["top", "mid", "out"])
     build.add(Kind.VOLTAGE_SOURCE, ["in", "sense"], [[top, 0], [mid, 0]], [1.0, 0.0])

@@ -17,7 +17,9 @@ def noisy_net(psd: list[float]) -> LinearSDE:
     build = NetlistBuilder("three nodes")
     node = build.nodes(["a", "b", "c"])
     pairs = [(0, 1), (0, 2), (1, 2)]
-    build.add(Kind.RESISTOR, ["ab", "ac", "bc"], [[node[i], node[j]] for i, j in pairs], [-1 / G[i, j] for i, j in pairs])
+    build.add(
+        Kind.RESISTOR, ["ab", "ac", "bc"], [[node[i], node[j]] for i, j in pairs], [-1 / G[i, j] for i, j in pairs]
+    )
     build.add(Kind.RESISTOR, ["a0", "b0", "c0"], [[k, 0] for k in node], 1 / G.sum(1))
     build.add(Kind.CAPACITOR, ["a", "b", "c"], [[k, 0] for k in node], C)
     build.add(Kind.CURRENT_SOURCE, ["a", "b", "c"], [[0, k] for k in node], 0.0, noise_psd=psd)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tngd_hw import LinearProblem, manufacture, presets, program
+from tngd_hw import HardwareSpec, LinearProblem, manufacture, presets, program
 from tngd_hw.hardware import Role
 from tngd_hw.netlist import Kind, Netlist
 from tngd_hw.topologies import LoadedChip
@@ -107,6 +107,19 @@ def test_smaller_matrix_uses_the_first_nodes_of_the_die() -> None:
     values = small.elements.value(Role.ARRAY)
     nominal = torch.tensor([2.0, 1.0, 0.5, 1.0], dtype=torch.float64) * G0
     torch.testing.assert_close(values, nominal / (1 + deviation[:2, :2].flatten()), rtol=1e-13, atol=0)
+
+
+def test_deviations_act_on_resistances_and_capacitances() -> None:
+    """R (1 + d) and C (1 + d), not their inverses: with d = 10 % the two differ by 1 %."""
+    document = {"name": "x", "resistors": {"tolerance_dtod": 0.1}, "capacitors": {"tolerance_dtod": 0.1}}
+    chip = program(manufacture("integrator", 2, HardwareSpec.from_dict(document), seed=2), LinearProblem(A, b))
+    drawn = {role: value.flatten() for part in chip.chip.deviations.values() for role, value in part.items()}
+    for role, nominal in ((Role.INPUT, 1e3), (Role.INVERTER_INPUT, 1e3), (Role.INVERTER_FEEDBACK, 1e3)):
+        torch.testing.assert_close(1 / chip.elements.value(role), nominal * (1 + drawn[role]), rtol=1e-13, atol=0)
+    capacitance = chip.elements.value(Role.INTEGRATION)
+    torch.testing.assert_close(capacitance, 1e-9 * (1 + drawn[Role.INTEGRATION]), rtol=1e-13, atol=0)
+    group = {group.cell: group for group in chip.netlist().instances}
+    assert group["integrator_ideal"].parameters["cint"].tolist() == capacitance.tolist()
 
 
 def test_voltage_limit_is_the_swing_or_the_current_into_the_columns() -> None:

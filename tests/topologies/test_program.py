@@ -193,7 +193,11 @@ def test_drive_checks_and_broadcasts() -> None:
     drive = loaded.drive(b=np.ones((4, 3)), x0=np.arange(4.0))
     assert drive.input_volt.shape == drive.initial_volt.shape == (4, 3)
     assert torch.equal(drive.initial_volt[:, 0], drive.initial_volt[:, 2])
-    for bad, says in (({"b": np.ones(3)}, r"b has shape \(3,\)"), ({"x0": 1.0}, r"x0 has shape \(\)"), ({"x0": [np.nan] * 4}, "x0")):
+    for bad, says in (
+        ({"b": np.ones(3)}, r"b has shape \(3,\)"),
+        ({"x0": 1.0}, r"x0 has shape \(\)"),
+        ({"x0": [np.nan] * 4}, "x0"),
+    ):
         with pytest.raises(MisuseError, match=says):
             loaded.drive(**bad)  # pyright: ignore[reportArgumentType] - the point of the test
     with pytest.raises(MisuseError, match="b has 3 columns and x0 has 2"):

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compile_command"]
 
-_SETTLED = 1e-6
-"""Default run: until the slowest mode has decayed to this, as in ``tngd-hw solve``."""
-
 
 def compile_command(
     matrix: MatrixArgument,
@@ -97,11 +94,12 @@ def compile_command(
 
 
 def _seconds(length: Duration, loaded: LoadedChip) -> float:
+    from tngd_hw.api import DEFAULT_SETTLING
     from tngd_hw.readout import settling_time
 
     if length.in_tau is not None:
         return length.in_tau * loaded.tau
-    return settling_time(loaded, _SETTLED) if length.seconds is None else length.seconds
+    return settling_time(loaded, DEFAULT_SETTLING) if length.seconds is None else length.seconds
 
 
 def _write(loaded: LoadedChip, directory: Path, *, seconds: float, seed: int) -> list[str]:

@@ -26,7 +26,7 @@ def demo(
         ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps, at least 1.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the split, the network, the batches and the die, 0 or more.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the network, the batches, the die and the noise, 0 or more.")] = 0,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> Status:

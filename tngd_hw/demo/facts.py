@@ -31,7 +31,7 @@ class Demonstration:
         watch: Per-step differences of the main run.
         last: Last step of the main run.
         started_at: ``time.perf_counter()`` at the start.
-        accuracy_gate: Held-out accuracy that the main run must reach.
+        accuracy_gate: Held-out accuracy that the main run must reach, or None for a short run.
         command: How to do it again.
         note: What the reader must be told first, or nothing.
     """
@@ -42,7 +42,7 @@ class Demonstration:
     watch: AgreementWatch
     last: NaturalGradient
     started_at: float
-    accuracy_gate: float
+    accuracy_gate: float | None
     command: str
     note: str
 

@@ -24,7 +24,7 @@ _OLDEST = 39
 class Ngspice:
     """ngspice >= 39 as a process; KLU is used where the version has it.
 
-    Accuracy: the first step is 1/100 of the time constant of the fastest mode of A, the largest step ``1/points`` of the
+    Accuracy: the first step is 1/100 of the time constant of the fastest mode of A, the largest ``1/points`` of the
     run.  On an 80-node op-amp array (75 MHz) the defaults are within 3e-5 of the exact solution along the path and 1e-6
     at the end, relative to the largest voltage, at 50 tau and at 400 tau.
 

@@ -69,7 +69,11 @@ def write_deck(netlist: Netlist, analysis: Transient, *, standalone: bool = Fals
 def _refuse_commands(netlist: Netlist) -> None:
     """Screen every name and the title again: nothing but elements may get into a deck, whoever made the netlist."""
     check_names(netlist.outputs, "output")
-    groups = (netlist.node_names, *(t.names + t.controls for t in netlist.tables), *(g.names for g in netlist.instances))
+    groups = (
+        netlist.node_names,
+        *(t.names + t.controls for t in netlist.tables),
+        *(g.names for g in netlist.instances),
+    )
     for names in groups:
         lines = "\n".join(names)
         if not _NAMES.fullmatch(lines) or lines.count("\n") != max(len(names) - 1, 0):

@@ -28,7 +28,8 @@ _SUFFIX = {
     "f": 1e-15,
 }
 _NUMBER = re.compile(
-    r"(?<![\w.])(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?)(meg|mil|[tgkmunpf])?[a-z]*(?![\w.])", re.IGNORECASE | re.ASCII
+    r"(?<![\w.])(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?)(meg|mil|[tgkmunpf])?[a-z]*(?![\w.])",
+    re.IGNORECASE | re.ASCII,
 )
 
 

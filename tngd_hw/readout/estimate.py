@@ -72,6 +72,7 @@ class Estimate:
     def plot(self, ax: Axes | None = None, reference: Tensor | None = None) -> Axes:
         """Draw the components with error bars, of the first chip and right-hand side; ``reference`` is dashed."""
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import MaxNLocator
 
         axes = plt.subplots(figsize=(7, 4), layout="constrained")[1] if ax is None else ax
         value, error = self.value, torch.nan_to_num(self.stderr)
@@ -80,9 +81,10 @@ class Estimate:
         if value.ndim > 1:
             value, error = value[:, 0], error[:, 0]
         places = range(len(value))
-        axes.errorbar(places, value, error.numpy(), fmt="o", ms=4, label=f"{self.engine} (±1 standard error)")
+        axes.errorbar(places, value.numpy(), error.numpy(), fmt="o", ms=4, label=f"{self.engine} (±1 standard error)")
         if reference is not None:
             axes.plot(places, reference, "k--", lw=1, label="digital")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="component", ylabel="x [1]", title=f"{self.quantity.value}: {self.status.outcome.value}")
         axes.legend(fontsize=8)
         return axes

@@ -110,7 +110,7 @@ class Metrics(TypedDict):
         mapping: ``MappingReport.to_dict()`` of the last step of the main run.
         learning_rate_searches: ``LearningRateSearch.as_dict()`` of every digital control.
         gated_difference: Key of ``differences`` that must stay below the gate; None if nothing was gated (no ngspice).
-        accuracy_gate: Held-out accuracy that the main run must reach, a fraction.
+        accuracy_gate: Held-out accuracy that the main run must reach, a fraction; None for a run too short to be gated.
         seeds: What is seeded -> seed.
         versions: Program -> version (tngd_hw, python, torch, numpy, ngspice ...).
         machine: Operating system and processor in a few words, without the machine's name.
@@ -128,7 +128,7 @@ class Metrics(TypedDict):
     mapping: Mapping[str, Any]
     learning_rate_searches: Sequence[Mapping[str, Any]]
     gated_difference: str | None
-    accuracy_gate: float
+    accuracy_gate: float | None
     seeds: Mapping[str, int]
     versions: Mapping[str, str]
     machine: str

@@ -41,9 +41,11 @@ def _how_simulated(comparison: TrainingComparison) -> str:
 
 def _cards(comparison: TrainingComparison, main: TrainingRecord) -> Iterator[Html]:
     gate = comparison.metrics["accuracy_gate"]
-    reached = main.final_accuracy >= gate
-    text = f"accuracy on held-out samples after {main.steps} steps; {percent(gate)} required"
-    yield _card(percent(main.final_accuracy), text, good=reached)
+    text = f"accuracy on held-out samples after {main.steps} steps"
+    if gate is None:
+        yield _card(percent(main.final_accuracy), text)
+    else:
+        yield _card(percent(main.final_accuracy), f"{text}; {percent(gate)} required", good=main.final_accuracy >= gate)
     gated = comparison.metrics["gated_difference"]
     if gated is not None:
         largest = comparison.largest_difference(gated)
@@ -152,6 +154,8 @@ def _result_table(comparison: TrainingComparison) -> Html:
 
 def _verdict(comparison: TrainingComparison) -> Html:
     main, gate = comparison.record(comparison.main), comparison.metrics["accuracy_gate"]
+    if gate is None:
+        return fill("“{name}” ended at {final}.", name=main.name, final=percent(main.final_accuracy))
     word = "reached" if main.final_accuracy >= gate else "missed"
     return fill(
         "“{name}” {word} the required {gate}: it ended at {final}.",
