@@ -72,6 +72,15 @@ def test_bad_right_hand_side(b: object, says: str) -> None:
         LinearProblem(A2, b)  # pyright: ignore[reportArgumentType] - the point of the test
 
 
+@pytest.mark.parametrize("size", [1e300, 1e-300])
+def test_numbers_whose_squares_are_not_finite_are_refused(size: float) -> None:
+    with pytest.raises(MisuseError, match=r"A has .* as its largest entry: scale A and b"):
+        LinearProblem(np.eye(2) * size)
+    if size > 1:
+        with pytest.raises(MisuseError, match=r"b has 1e\+300 as its largest entry: scale A and b"):
+            LinearProblem(np.eye(2), np.full(2, size))
+
+
 def test_factors_are_kept_and_never_densified() -> None:
     problem = LinearProblem.from_factors(np.ones((6, 4)), np.stack([np.eye(3), np.eye(3)]), 0.5, np.ones(4))
     assert problem.n == 4
@@ -102,3 +111,12 @@ def test_matrix_and_factors_together_are_refused() -> None:
     factors = LinearProblem.from_factors(np.ones((6, 4)), np.ones((2, 3, 3)), 0.5).factors
     with pytest.raises(MisuseError, match="exactly one"):
         LinearProblem(np.eye(4), factors=factors)
+
+
+def test_a_problem_keeps_its_numbers_when_the_callers_tensor_changes():
+    A, b = torch.eye(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+    problem = LinearProblem(A, b)
+    A[0, 0], b[0] = 7.0, 7.0
+    assert problem.dense_matrix()[0, 0] == 1.0
+    assert problem.b is not None
+    assert problem.b[0] == 1.0

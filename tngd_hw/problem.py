@@ -82,9 +82,9 @@ class LinearProblem:
         if (A is None) == (factors is None):
             raise MisuseError("LinearProblem takes either a matrix A or factors: give exactly one of them")
         matrix = None if A is None else _square(as_real_tensor(A, "A"))
-        object.__setattr__(self, "A", matrix)
+        object.__setattr__(self, "A", None if matrix is None else matrix.clone())
         object.__setattr__(self, "factors", factors)
-        object.__setattr__(self, "b", None if b is None else _fitting(as_real_tensor(b, "b"), self.n))
+        object.__setattr__(self, "b", None if b is None else _fitting(as_real_tensor(b, "b"), self.n).clone())
 
     @classmethod
     def from_factors(
@@ -145,4 +145,7 @@ def _fitting(b: Tensor, n: int) -> Tensor:
         raise MisuseError(f"b has shape {tuple(b.shape)}: A has {n} rows, so b must have shape ({n},) or ({n}, k)")
     if b.numel() == 0:
         raise MisuseError(f"b has shape {tuple(b.shape)}: expected at least one right-hand side")
+    largest = float(b.abs().max())
+    if largest > _LARGEST_ENTRY:
+        raise MisuseError(f"b has {largest:.3g} as its largest entry: scale A and b by the same factor towards 1")
     return b

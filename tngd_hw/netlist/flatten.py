@@ -9,7 +9,7 @@ import numpy as np
 from tngd_hw.netlist.cells import Cell
 from tngd_hw.netlist.expression import evaluate
 from tngd_hw.netlist.netlist import Netlist
-from tngd_hw.netlist.tables import GROUND, Floats, Instances, Ints, Kind, Table
+from tngd_hw.netlist.tables import GROUND, Floats, Instances, Ints, Kind, Table, joined
 
 __all__ = ["flatten"]
 
@@ -23,7 +23,7 @@ def flatten(netlist: Netlist) -> Netlist:
     rows: dict[Kind, list[Table]] = {table.kind: [table] for table in netlist.tables}
     for group in netlist.instances:
         _expand(group, netlist.cells, names, rows)
-    tables = tuple(_concatenated(parts) for parts in rows.values())
+    tables = tuple(joined(parts) for parts in rows.values())
     return Netlist(netlist.title, tuple(names), tables, (), {}, netlist.inputs, netlist.outputs)
 
 
@@ -68,18 +68,3 @@ def _parameters(cell: Cell, group: Instances) -> dict[str, Floats]:
         given = group.parameters.get(name)
         values[name] = evaluate(default, values) if given is None else given
     return values
-
-
-def _concatenated(parts: list[Table]) -> Table:
-    def column(pick: list[Floats | None]) -> Floats:
-        return np.concatenate([np.zeros(len(p)) if c is None else c for p, c in zip(parts, pick, strict=True)])
-
-    return Table(
-        kind=parts[0].kind,
-        names=tuple(name for part in parts for name in part.names),
-        nodes=np.concatenate([part.nodes for part in parts]),
-        values=np.concatenate([part.values for part in parts]),
-        controls=tuple(name for part in parts for name in part.controls),
-        initial=column([part.initial for part in parts]),
-        noise_psd=column([part.noise_psd for part in parts]),
-    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tngd_hw.netlist.cells import Cell, load_cell
-from tngd_hw.netlist.tables import GROUND, Floats, Instances, Ints, Kind, Table, check_names
+from tngd_hw.netlist.tables import GROUND, Floats, Instances, Ints, Kind, Table, check_names, joined
 from tngd_hw.outcome import MisuseError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class NetlistBuilder:
 
     def netlist(self, inputs: Sequence[str], outputs: Sequence[str]) -> Netlist:
         """The circuit; MisuseError for duplicate names, unknown inputs or outputs."""
-        tables = tuple(_joined(rows) for rows in self._rows.values())
+        tables = tuple(joined(rows) for rows in self._rows.values())
         instances = tuple(_joined_instances(groups) for groups in self._instances.values())
         if not self.title.isprintable():
             raise MisuseError(f"title {self.title!r}: expected one line of text (it is the first line of the deck)")
@@ -139,23 +139,6 @@ class NetlistBuilder:
 
 def _floats(value: ArrayLike, m: int) -> Floats:
     return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), (m,)))
-
-
-def _joined(rows: list[Table]) -> Table:
-    def optional(parts: list[Floats | None]) -> Floats | None:
-        if all(part is None for part in parts):
-            return None
-        return np.concatenate([np.zeros(len(row)) if p is None else p for p, row in zip(parts, rows, strict=True)])
-
-    return Table(
-        kind=rows[0].kind,
-        names=tuple(name for row in rows for name in row.names),
-        nodes=np.concatenate([row.nodes for row in rows]),
-        values=np.concatenate([row.values for row in rows]),
-        controls=tuple(name for row in rows for name in row.controls),
-        initial=optional([row.initial for row in rows]),
-        noise_psd=optional([row.noise_psd for row in rows]),
-    )
 
 
 def _joined_instances(groups: list[Instances]) -> Instances:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tngd_hw.outcome import MisuseError
 
-__all__ = ["GROUND", "Instances", "Kind", "Table", "check_names"]
+__all__ = ["GROUND", "Instances", "Kind", "Table", "check_names", "joined"]
 
 GROUND = "0"
 """Name of the reference node; its index is 0 in every netlist."""
@@ -132,3 +132,22 @@ class Instances:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+def joined(rows: list[Table]) -> Table:
+    """Tables of one kind as one table, in their order; an optional column that none of them has stays out."""
+
+    def optional(parts: list[Floats | None]) -> Floats | None:
+        if all(part is None for part in parts):
+            return None
+        return np.concatenate([np.zeros(len(row)) if p is None else p for p, row in zip(parts, rows, strict=True)])
+
+    return Table(
+        kind=rows[0].kind,
+        names=tuple(name for row in rows for name in row.names),
+        nodes=np.concatenate([row.nodes for row in rows]),
+        values=np.concatenate([row.values for row in rows]),
+        controls=tuple(name for row in rows for name in row.controls),
+        initial=optional([row.initial for row in rows]),
+        noise_psd=optional([row.noise_psd for row in rows]),
+    )
