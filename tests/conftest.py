@@ -1,4 +1,4 @@
-"""What every test relies on: no display, two torch threads, repeatable hypothesis runs, and skips that are counted."""
+"""What every test relies on: no display, one torch thread, repeatable hypothesis runs, and skips that are counted."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ NO_NGSPICE = "no ngspice on this machine (apt-get install ngspice, or brew insta
 
 
 def pytest_configure() -> None:
-    """Two threads, as on the smallest machine the tests must pass on."""
-    torch.set_num_threads(2)
+    """One thread: small matrices gain nothing from two, and lose up to 50 times when another process has the core."""
+    torch.set_num_threads(1)
 
 
 @pytest.hookimpl(trylast=True)  # after -m and -k have chosen
