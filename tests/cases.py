@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SDE_CASES", "STABLE_SDE_CASES", "SdeCase", "rlc_cell", "spd_matrix", "stable_matrix"]
+__all__ = ["SDE_CASES", "STABLE_SDE_CASES", "SdeCase", "nonnormal_matrices", "rlc_cell", "spd_matrix", "stable_matrix"]
 
 Array = npt.NDArray[np.float64]
 
@@ -54,6 +54,22 @@ def stable_matrix(n: int, seed: int) -> Array:
     rng = np.random.default_rng(seed)
     M = rng.normal(size=(n, n)) / np.sqrt(n)
     return M - (np.linalg.eigvals(M).real.max() + 0.2) * np.eye(n)
+
+
+def nonnormal_matrices(n: int) -> dict[str, Array]:
+    """Stable drifts of very different numerical ranges: disc, thin, shifted disc, tall, beyond the spectrum."""
+    rng = np.random.default_rng(0)
+    U, K, shift = rng.normal(size=(n, n // 3)), rng.normal(size=(n, n)) / np.sqrt(n), np.diag(np.ones(n - 1), 1)
+    return {
+        "disc": stable_matrix(n, 2) - 0.3 * np.eye(n),
+        "growing_first": stable_matrix(n, 3),
+        "mismatched_arrays": -(0.1 * np.eye(n) + U @ (U * (1.0 + 0.02 * rng.normal(size=U.shape))).T / 4.0),
+        "mismatched_rows": -spd_matrix(n, 0) @ np.diag(rng.uniform(0.5, 1.5, n)),
+        "shifts": -2.0 * np.eye(n) + 1.5 * shift,
+        "beyond_its_spectrum": -np.eye(n) + 1.5 * shift,
+        "rotating": -0.05 * np.eye(n) + 2.0 * (K - K.T),
+        "transport": -20.0 * np.eye(n) + 13.0 * shift + 7.0 * shift.T,
+    }
 
 
 def _case(name: str, F: object, B: object, *, stable: bool = True) -> SdeCase:

@@ -15,7 +15,8 @@ from tngd_hw.linear_sde.bounded import BoundedPath, bounded_path, step_noise
 from tngd_hw.linear_sde.change import change_basis, change_units
 from tngd_hw.linear_sde.compose import feedback, series, side_by_side
 from tngd_hw.linear_sde.covariance import covariance_at, output_covariance_at
-from tngd_hw.linear_sde.krylov import KrylovResult, krylov_mean, krylov_noise
+from tngd_hw.linear_sde.krylov import KrylovResult, krylov_mean
+from tngd_hw.linear_sde.krylov_noise import krylov_noise
 from tngd_hw.linear_sde.likelihood import output_log_density, path_log_density
 from tngd_hw.linear_sde.low_rank import LowRankSDE, low_rank_mean
 from tngd_hw.linear_sde.low_rank_noise import low_rank_covariance_action, low_rank_sample

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
-from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
 from tngd_hw.linear_sde.dense import eigh
@@ -126,7 +124,9 @@ def low_rank_mean(
     """
     when = as_times(times, system.U.device)
     start, forcing = vector(system, x0, "x0"), vector(system, w, "w")
-    projected = system.V.mT @ torch.stack((start, forcing), dim=1)
+    nothing = torch.zeros(system.rank, dtype=torch.float64, device=system.U.device)
+    seen = [nothing if given is None else system.V.mT @ part for given, part in ((x0, start), (w, forcing))]
+    projected = torch.stack(seen, dim=1)
     carried, pushed, small = (_symmetric_parts if system.symmetric else _general_parts)(system, projected, when)
     means = small @ system.U.mT
     return means.addr_(carried, start).addr_(pushed, forcing)
@@ -187,9 +187,14 @@ def _factor(value: ArrayLike, field: str, rows: int | None, device: torch.device
 
 
 def _gram(factor: Tensor) -> Tensor:
-    """factor^T factor, exactly symmetric; on a CPU by the symmetric product, which is half the work."""
-    if factor.device.type != "cpu" or not factor.is_contiguous():
-        product = factor.mT @ factor
-        return 0.5 * (product + product.mT)
-    upper = torch.from_numpy(np.ascontiguousarray(dsyrk(1.0, factor.numpy().T)))
+    """factor^T factor, exactly symmetric, by strips of columns: about 5/8 of the work of the full product.
+
+    In torch, although BLAS has a product for it (dsyrk of scipy): its threads go on spinning in the way of those of
+    torch, which makes the eigen-decomposition that follows four times slower.
+    """
+    r = factor.shape[1]
+    strip = max(64, -(-r // 4))
+    upper = torch.zeros((r, r), dtype=factor.dtype, device=factor.device)
+    for first in range(0, r, strip):
+        upper[first : first + strip, first:] = factor[:, first : first + strip].mT @ factor[:, first:]
     return torch.triu(upper) + torch.triu(upper, 1).mT

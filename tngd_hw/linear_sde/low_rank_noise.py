@@ -75,10 +75,9 @@ def low_rank_sample(
     """
     state = low_rank_mean(system, [as_duration(t, "t")], x0=x0, w=w)[0]
     if system.noise > 0.0:
-        law = _isotropic_law(system, float(t))
+        level, root = _level_and_root(system, float(t))
         z = torch.from_numpy(generator.standard_normal((system.n_states, 1))).to(system.U.device)
-        root = _root(system, law)
-        state = state + law.level**0.5 * (z + _sandwich(system, root, z)).squeeze(1)
+        state = state + level**0.5 * (z + _sandwich(system, root, z)).squeeze(1)
     if system.extra_noise.shape[1]:
         step = _extra_step(system, float(t))
         normals = torch.from_numpy(generator.standard_normal((step.root.shape[-1], 1))).to(system.U.device)
@@ -96,8 +95,7 @@ class _Law:
 
 def _isotropic_law(system: LowRankSDE, t: float) -> _Law:
     """P = c times the integral of e^(F s) e^(F^T s), with e^(F s) = e^(-s0 s) I - U K(s) V^T."""
-    rate = torch.tensor(-2.0 * system.rate, dtype=torch.float64)
-    level = system.noise * float(exp_integral(rate, torch.tensor(t, dtype=torch.float64)))
+    level = _level(system, t)
     if system.symmetric:
         return _Law(level, system.noise * _symmetric_inner(system, t))
     X, Y = _moments(system, t)
@@ -110,6 +108,25 @@ def _symmetric_inner(system: LowRankSDE, t: float) -> Tensor:
     axes = system.modes[1]
     time = torch.tensor([t], dtype=torch.float64, device=axes.device)
     return (axes * divided_difference(system, time, 2.0)) @ axes.mT
+
+
+def _level(system: LowRankSDE, t: float) -> float:
+    rate = torch.tensor(-2.0 * system.rate, dtype=torch.float64)
+    return system.noise * float(exp_integral(rate, torch.tensor(t, dtype=torch.float64)))
+
+
+def _level_and_root(system: LowRankSDE, t: float) -> tuple[float, Tensor]:
+    """The isotropic part g and K of :func:`_root`.
+
+    In a symmetric system all matrices share the eigenvectors of M, so k = n/(1 + sqrt(1 + l n)) needs no new ones.
+    """
+    level = _level(system, t)
+    if not system.symmetric:
+        return level, _root(system, _isotropic_law(system, t))
+    values, axes = system.modes
+    time = torch.tensor([t], dtype=torch.float64, device=axes.device)
+    n = (system.noise / level) * divided_difference(system, time, 2.0)[0]
+    return level, (axes * (n / (1.0 + (1.0 + values * n).clamp_min(0.0).sqrt()))) @ axes.mT
 
 
 def _moments(system: LowRankSDE, t: float) -> tuple[Tensor, Tensor]:
@@ -167,13 +184,8 @@ def _root(system: LowRankSDE, law: _Law) -> Tensor:
     so factors with dependent columns lose nothing (an orthonormal basis of them would).
     """
     N = law.inner / law.level
-    if system.symmetric:
-        values, axes = system.modes
-    else:
-        gram = torch.cat(
-            (torch.cat((system.gram_left, system.core.mT), 1), torch.cat((system.core, system.gram_right), 1))
-        )
-        values, axes = eigh(gram)
+    gram = torch.cat((torch.cat((system.gram_left, system.core.mT), 1), torch.cat((system.core, system.gram_right), 1)))
+    values, axes = eigh(gram)
     T = axes * values.clamp_min(0.0).sqrt()
     inner = T.mT @ N @ T
     shifts, turned = eigh(0.5 * (inner + inner.mT))

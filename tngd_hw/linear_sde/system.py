@@ -148,7 +148,13 @@ class LinearSDE:
 
     @cached_property
     def structure(self) -> Structure:
-        """What the matrices are (symmetric, reversible, normal in the noise metric ...): checked once, O(n^3)."""
+        """What the matrices are (symmetric, reversible, normal in the noise metric ...), O(n^3), checked once.
+
+        Checked at the first use and kept, not in the constructor: augmentation, composition, changes of units and fits
+        make many systems that nobody asks (a fit makes one a step), each check would cost two eigen-decompositions, and
+        on a GPU a wait for it.  Since the matrices are never written to, the answer is the same at any time.  It is
+        taken from detached matrices: gradients neither need nor see it.
+        """
         return structure_of(self.F.detach(), self.B.detach())
 
     @cached_property

@@ -1,0 +1,166 @@
+"""Matrix-free noise against dense covariances: the law exactly, by feeding unit vectors, and the reported error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from cases import nonnormal_matrices, spd_matrix
+from scipy.integrate import quad_vec
+from scipy.linalg import expm
+from torch import Tensor
+
+from tngd_hw.linear_sde import krylov_noise
+from tngd_hw.linear_sde.faber import apply_plan, plan_noise
+from tngd_hw.linear_sde.numerical_range import box_around
+from tngd_hw.outcome import MisuseError, Outcome
+
+Array = npt.NDArray[np.float64]
+N = 30
+DRIFTS = nonnormal_matrices(N)
+
+
+def _products(F: Array) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    matrix = torch.from_numpy(F)
+    return lambda v: matrix @ v, lambda v: matrix.mT @ v
+
+
+def _covariance(F: Array, t: float) -> Array:
+    """Integral of e^(F s) e^(F^T s): adaptive quadrature over a short time, doubled up to t."""
+    pieces = max(0, int(np.ceil(np.log2(np.linalg.norm(F, 2) * t))))
+    h = t * 2.0**-pieces
+    P, _ = quad_vec(lambda s: expm(F * s) @ expm(F * s).T, 0.0, h, epsabs=0.0, epsrel=1e-13)
+    Phi = expm(F * h)
+    for _ in range(pieces):
+        P, Phi = P + Phi @ P @ Phi.T, Phi @ Phi
+    return P
+
+
+@pytest.mark.parametrize("name", list(DRIFTS))
+@pytest.mark.parametrize("t", [0.1, 5.0])
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-8])
+def test_the_map_from_normals_to_noise_has_the_dense_covariance(name: str, t: float, tolerance: float) -> None:
+    """M M^T for the whole linear map M: no statistics; what the plan says it leaves out bounds the difference."""
+    F = DRIFTS[name]
+    product, adjoint = _products(F)
+    plan = plan_noise(box_around(product, adjoint, N, 300, 1.0 / t), t, tolerance, 500)
+    r = plan.weights.shape[1]
+    M = apply_plan(product, plan, torch.eye(r * N, dtype=torch.float64).reshape(r, N, r * N)).numpy()
+    P = _covariance(F, t)
+    left_out, size = plan.error * np.sqrt(N), np.sqrt(np.linalg.norm(P, 2))
+    difference = np.linalg.norm(M @ M.T - P)
+    assert plan.error <= tolerance * np.sqrt(np.trace(P) / N)
+    assert difference <= 2.0 * size * left_out + left_out**2 + 1e-12 * np.linalg.norm(P)
+    assert difference <= 3.0 * tolerance * np.sqrt(N) * np.linalg.norm(P)
+    assert np.linalg.norm(1.05 * M @ M.T - P) > 0.04 * np.linalg.norm(P)
+
+
+@pytest.mark.parametrize("name", list(DRIFTS))
+def test_draws_follow_the_dense_law(name: str) -> None:
+    """Draws whitened with the dense covariance: their mean square is 1 within 5 standard errors, sqrt(2/900) each.
+
+    Noise whose variance is 50 % too large shows as 10 of them; the exact map is tested above.
+    """
+    F, t = DRIFTS[name], 3.0
+    product, adjoint = _products(F)
+    lower, rng = np.linalg.cholesky(0.3 * _covariance(F, t)), np.random.default_rng(5)
+    draws = [
+        krylov_noise(product, t, size=N, noise=0.3, generator=rng, adjoint=adjoint, tolerance=1e-3) for _ in range(30)
+    ]
+    white = np.linalg.solve(lower, np.stack([draw.value.numpy() for draw in draws], axis=1))
+    assert all(draw.status.ok for draw in draws)
+    assert abs((white**2).mean() - 1.0) < 5.0 * np.sqrt(2.0 / white.size)
+    again = krylov_noise(
+        product, t, size=N, noise=0.3, generator=np.random.default_rng(5), adjoint=adjoint, tolerance=1e-3
+    )
+    np.testing.assert_array_equal(again.value.numpy(), draws[0].value.numpy())
+
+
+@pytest.mark.parametrize("name", list(DRIFTS))
+def test_the_box_holds_the_numerical_range(name: str) -> None:
+    F = DRIFTS[name]
+    box = box_around(*_products(F), N, 300, 0.1)
+    edges = np.linalg.eigvalsh(0.5 * (F + F.T))
+    height = np.linalg.norm(0.5 * (F - F.T), 2)
+    slack = 1e-12 * np.linalg.norm(F, 2)
+    spread = edges[-1] - edges[0]
+    assert box.left <= edges[0] + slack
+    assert box.right >= edges[-1] - slack
+    assert box.height >= height - slack
+    assert box.right <= edges[-1] + 0.02 + 0.1 * spread + slack
+    assert box.height <= 1.2 * height + 0.1 * spread + slack
+
+
+def test_a_large_mismatched_operator_never_becomes_a_matrix() -> None:
+    """100,000 states, two arrays 2 % apart: the variance of the many modes outside the span is known."""
+    rng = np.random.default_rng(0)
+    U = torch.from_numpy(rng.standard_normal((100_000, 8)) / 200.0)
+    V = U * torch.linspace(0.98, 1.02, 8, dtype=torch.float64)
+    ours = krylov_noise(
+        lambda v: -0.1 * v - U @ (V.mT @ v),
+        20.0,
+        size=100_000,
+        noise=1.0,
+        generator=rng,
+        adjoint=lambda v: -0.1 * v - V @ (U.mT @ v),
+        tolerance=1e-4,
+    )
+    level = 5.0 * -np.expm1(-4.0)
+    assert ours.status.ok
+    assert float(ours.value.var()) == pytest.approx(level, rel=5.0 * np.sqrt(2.0 / 100_000))
+
+
+def test_a_budget_too_small_is_not_settled_and_the_error_says_by_how_much() -> None:
+    F = DRIFTS["rotating"]
+    product, adjoint = _products(F)
+    ours = krylov_noise(
+        product, 5.0, size=N, noise=1.0, generator=np.random.default_rng(0), adjoint=adjoint, max_products=60
+    )
+    assert ours.status.outcome is Outcome.NOT_SETTLED
+    assert ours.products <= 60
+    assert ours.error > 1e-6 * np.linalg.norm(ours.value.numpy())
+
+
+def test_nine_digits_of_growth_are_refused_not_invented() -> None:
+    """The symmetric part has an eigenvalue near 0.5: e^(0.5 t) at t = 200 leaves float64 no digit."""
+    product, adjoint = _products(-np.eye(N) + np.diag(1.5 * np.ones(N - 1), 1))
+    ours = krylov_noise(product, 200.0, size=N, noise=1.0, generator=np.random.default_rng(0), adjoint=adjoint)
+    assert ours.status.outcome is Outcome.NOT_SETTLED
+
+
+@pytest.mark.parametrize("condition", [1e3, 1e1])
+@pytest.mark.parametrize("t", [0.5, 20.0])
+def test_symmetric_noise_is_the_symmetric_root_and_its_error_is_honest(condition: float, t: float) -> None:
+    size = 200
+    F = -spd_matrix(size, 0, condition=condition)
+    matrix = torch.from_numpy(F)
+    options = {"size": size, "noise": 0.3, "tolerance": 1e-5, "max_products": size}
+    ours = krylov_noise(lambda v: matrix @ v, t, generator=np.random.default_rng(8), **options)
+    z = np.random.default_rng(8).standard_normal(size)
+    values, axes = np.linalg.eigh(F)
+    exact = axes @ (np.sqrt(0.3 * np.expm1(2.0 * values * t) / (2.0 * values)) * (axes.T @ z))
+    error = float(np.linalg.norm(ours.value.numpy() - exact))
+    assert ours.status.ok
+    assert error <= 3.0 * ours.error + 1e-10 * np.linalg.norm(exact)
+    assert error <= 3e-5 * np.linalg.norm(exact)
+    assert np.linalg.norm(np.sqrt(1.05) * ours.value.numpy() - exact) > 1e-2 * np.linalg.norm(exact)
+
+
+def test_misuse() -> None:
+    options = {"noise": 1.0, "generator": np.random.default_rng(0)}
+    skew = torch.tensor([[-1.0, 1.0], [-1.0, -2.0]], dtype=torch.float64)
+    with pytest.raises(MisuseError, match="product is not symmetric: give"):
+        krylov_noise(lambda v: skew @ v, 1.0, size=2, **options)
+    with pytest.raises(MisuseError, match="adjoint is not the transpose"):
+        krylov_noise(lambda v: skew @ v, 1.0, size=2, adjoint=lambda v: skew @ v, **options)
+    with pytest.raises(MisuseError, match=r"product gave torch\.float64 of shape \(1,\)"):
+        krylov_noise(lambda v: v[:1], 1.0, size=2, adjoint=lambda v: v, **options)
+    with pytest.raises(MisuseError, match=r"noise = -1\.0"):
+        krylov_noise(lambda v: -v, 1.0, size=2, noise=-1.0, generator=np.random.default_rng(0))
+    still = krylov_noise(lambda v: -v, 1.0, size=2, noise=0.0, generator=np.random.default_rng(0))
+    assert (still.status.ok, still.value.tolist()) == (True, [0.0, 0.0])
+    with pytest.raises(MisuseError, match="size = 0"):
+        krylov_noise(lambda v: -v, 1.0, size=0, **options)
