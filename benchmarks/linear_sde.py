@@ -1,19 +1,14 @@
-"""Measured comparisons of tngd_hw.linear_sde: ``python -m benchmarks.linear_sde`` prints one JSON document.
+"""Measured comparisons of tngd_hw.linear_sde; ``python -m benchmarks`` runs them.
 
-The peer thermox runs in an interpreter of its own, named by THERMOX_PYTHON (it brings JAX, which we do not depend on):
-``python -m venv /tmp/peer && /tmp/peer/bin/pip install thermox==0.0.6``.  Without it its rows say "not measured".
 Times are medians of five calls after one that is not counted, on the number of threads that the document states.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,10 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.peer import ask_peer, peer_name
 from tngd_hw.linear_sde import (
     LinearSDE,
     LowRankSDE,
     krylov_mean,
+    krylov_noise,
     low_rank_sample,
     state_sample_at,
     stationary_covariance,
@@ -32,36 +29,6 @@ from tngd_hw.linear_sde import (
 
 REPEATS = 5
 SAMPLES = 10_000
-
-PEER = """
-import json, sys, time, statistics, numpy as np, jax
-jax.config.update("jax_enable_x64", True)
-import thermox
-spec = json.load(sys.stdin)
-A, D = np.array(spec["A"]), np.array(spec["D"])
-n = A.shape[0]
-if spec["task"] == "covariance":
-    from thermox.sampler import transition_cov_sqrt_vp
-    drift, diffusion = thermox.preprocess(jax.numpy.array(A), jax.numpy.array(D))
-    far = 40.0 / float(np.linalg.eigvals(A).real.min())
-    columns = [transition_cov_sqrt_vp(drift, column, far) for column in jax.numpy.eye(n)]
-    half = np.array(diffusion.sqrt) @ np.stack(columns, axis=1)
-    print(json.dumps({"covariance": (half @ half.T).tolist()}))
-else:
-    times = 0.1 * jax.numpy.arange(spec["samples"])
-    zero, A, D = jax.numpy.zeros(n), jax.numpy.array(A), jax.numpy.array(D)
-    def seconds(call, key):
-        start = time.perf_counter()
-        call(jax.random.PRNGKey(key)).block_until_ready()
-        return time.perf_counter() - start
-    trials = {}
-    for mode in (False, True):
-        call = jax.jit(lambda key, mode=mode: thermox.sample(key, times, zero, A, zero, D, associative_scan=mode))
-        seconds(call, 0)
-        trials[seconds(call, 1)] = call
-    faster = trials[min(trials)]
-    print(json.dumps({"seconds": statistics.median(seconds(faster, key) for key in range(2, 2 + spec["repeats"]))}))
-"""
 
 
 def median_seconds(call: Callable[[], object], repeats: int = REPEATS) -> float:
@@ -78,18 +45,6 @@ def wishart(n: int, seed: int) -> np.ndarray:
     """A symmetric positive definite matrix with eigenvalues between about 0.2 and 3."""
     W = np.random.default_rng(seed).normal(size=(n, 2 * n))
     return W @ W.T / (2 * n) + 0.1 * np.eye(n)
-
-
-def ask_peer(spec: dict[str, Any]) -> dict[str, Any] | None:
-    """Run the peer on a task; None when there is none or it failed."""
-    python = os.environ.get("THERMOX_PYTHON")
-    if python is None:
-        return None
-    done = subprocess.run([python, "-c", PEER], input=json.dumps(spec), capture_output=True, text=True, check=False)
-    if done.returncode:
-        print(done.stderr[-800:], file=sys.stderr)
-        return None
-    return json.loads(done.stdout)
 
 
 def paths(n: int) -> dict[str, Any]:
@@ -128,7 +83,8 @@ def correctness() -> list[dict[str, Any]]:
         peer = ask_peer({"task": "covariance", "A": A.tolist(), "D": D.tolist()})
         theirs = "not measured"
         if peer is not None:
-            theirs = float(np.linalg.norm(np.array(peer["covariance"]) - exact) / np.linalg.norm(exact))
+            error = float(np.linalg.norm(np.array(peer["covariance"]) - exact) / np.linalg.norm(exact))
+            theirs = error if np.isfinite(error) else "nan"
         rows.append(
             {"system": name, "ours": float(np.linalg.norm(ours - exact) / np.linalg.norm(exact)), "thermox": theirs}
         )
@@ -147,10 +103,18 @@ def low_rank(n: int, r: int, *, two_arrays: bool) -> dict[str, Any]:
 
 
 def _conjugate_gradients(U: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
-    residual = U[:, 0].clone()
-    x, direction = torch.zeros_like(residual), residual.clone()
-    for _ in range(20):
-        image = 0.1 * direction + U @ (V.mT @ direction)
+    return _iterate(lambda v: 0.1 * v + U @ (V.mT @ v), U[:, 0].clone(), 20)
+
+
+def _solved(A: torch.Tensor, b: torch.Tensor, iterations: int) -> torch.Tensor:
+    return _iterate(lambda v: A @ v, b, iterations)
+
+
+def _iterate(product: Callable[[torch.Tensor], torch.Tensor], b: torch.Tensor, iterations: int) -> torch.Tensor:
+    """Conjugate gradients from zero."""
+    x, residual, direction = torch.zeros_like(b), b.clone(), b.clone()
+    for _ in range(iterations):
+        image = product(direction)
         size = residual @ residual
         step = size / (direction @ image)
         x, residual = x + step * direction, residual - step * image
@@ -174,7 +138,15 @@ def krylov() -> dict[str, Any]:
     euler = float(np.linalg.norm(x.numpy() - exact) / np.linalg.norm(exact))
     ours = krylov_mean(lambda v: -(A @ v), t, w=torch.from_numpy(w), tolerance=euler)
     error = float(np.linalg.norm(ours.value.numpy() - exact) / np.linalg.norm(exact))
-    row = {"euler_products": steps, "euler_error": euler, "krylov_products": ours.products, "krylov_error": error}
+    solved, solution = _solved(A, torch.from_numpy(w), 200), axes @ ((axes.T @ w) / values)
+    row = {
+        "euler_products": steps,
+        "euler_error": euler,
+        "krylov_products": ours.products,
+        "krylov_error": error,
+        "cg_products": 200,
+        "cg_error": float(np.linalg.norm(solved.numpy() - solution) / np.linalg.norm(solution)),
+    }
     return row | {"ratio": steps / ours.products}
 
 
@@ -192,21 +164,51 @@ def chains() -> dict[str, Any]:
     }
 
 
-def measurements() -> dict[str, Any]:
-    """Everything, with the machine it ran on; the largest memory is that of the whole run."""
-    rows = {
-        "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
-        "paths": [paths(n) for n in (64, 256, 1000)],
-        "correctness": correctness(),
-        "krylov": krylov(),
-        "low_rank": [
-            low_rank(n, r, two_arrays=two) for n, r in ((1_000_000, 64), (37_000, 640)) for two in (False, True)
-        ],
+def krylov_noise_row() -> dict[str, Any]:
+    """A noise sample of a non-symmetric operator, matrix-free; Euler-Maruyama's products at its largest stable step."""
+    n, t = 1000, 50.0
+    rng = np.random.default_rng(0)
+    U = torch.from_numpy(rng.standard_normal((n, 64)) / np.sqrt(n) * 3.0)
+    V = U * (1.0 + 0.02 * torch.from_numpy(rng.standard_normal(U.shape)))
+    start = time.perf_counter()
+    drawn = krylov_noise(
+        lambda v: -0.1 * v - U @ (V.mT @ v),
+        t,
+        size=n,
+        noise=1.0,
+        generator=rng,
+        adjoint=lambda v: -0.1 * v - V @ (U.mT @ v),
+        tolerance=1e-3,
+        max_products=2000,
+    )
+    seconds = time.perf_counter() - start
+    fastest = float(np.abs(np.linalg.eigvals((V.mT @ U).numpy())).max()) + 0.1
+    return {
+        "products": drawn.products,
+        "seconds": seconds,
+        "estimated_error": drawn.error / float(torch.sqrt(drawn.value @ drawn.value)),
+        "outcome": drawn.status.outcome.value,
+        "euler_products": int(np.ceil(fastest * t / 2.0)),
     }
+
+
+def measurements(progress: Callable[[str], None] = print) -> dict[str, Any]:
+    """Everything, with the machine it ran on; the largest memory is that of everything up to the low-rank rows."""
+    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    rows: dict[str, Any] = {"machine": machine | {"torch": torch.__version__}, "peer": peer_name()}
+    progress("low rank")
+    rows["low_rank"] = [
+        low_rank(n, r, two_arrays=two) for n, r in ((1_000_000, 64), (37_000, 640)) for two in (False, True)
+    ]
     rows["peak_GB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return rows | {"chains": chains()}
-
-
-if __name__ == "__main__":
-    json.dump(measurements(), sys.stdout, indent=2)
-    print()
+    progress("correctness")
+    rows["correctness"] = correctness()
+    progress("matrix-free")
+    rows |= {"krylov": krylov(), "krylov_noise": krylov_noise_row()}
+    progress("chains")
+    rows["chains"] = chains()
+    rows["paths"] = []
+    for n in (64, 256, 1000):
+        progress(f"paths, n = {n}")
+        rows["paths"].append(paths(n))
+    return rows

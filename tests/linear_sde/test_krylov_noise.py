@@ -124,7 +124,7 @@ def test_a_budget_too_small_is_not_settled_and_the_error_says_by_how_much() -> N
     assert ours.error > 1e-6 * np.linalg.norm(ours.value.numpy())
 
 
-def test_nine_digits_of_growth_are_refused_not_invented() -> None:
+def test_growth_that_leaves_no_digit_is_not_settled() -> None:
     """The symmetric part has an eigenvalue near 0.5: e^(0.5 t) at t = 200 leaves float64 no digit."""
     product, adjoint = _products(-np.eye(N) + np.diag(1.5 * np.ones(N - 1), 1))
     ours = krylov_noise(product, 200.0, size=N, noise=1.0, generator=np.random.default_rng(0), adjoint=adjoint)

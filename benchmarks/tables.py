@@ -1,0 +1,89 @@
+"""The tables of README.md from the numbers of results.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["document"]
+
+_HEAD = """# Measured comparisons
+
+Written by `make bench` (`python -m benchmarks`), numbers in `results.json`.  Times are medians of five calls (of three
+in the low-rank and chain rows) after one that is not counted; every ratio compares two programs in the same run.
+The peer thermox runs in an interpreter of its own, named by `THERMOX_PYTHON`; without it its columns say so.
+
+Machine: {cores} cores of a shared {processor} machine, no GPU used, {threads} threads, torch {torch}.  Peer: {peer}.
+Other programs on the cores slow threaded eigen-decompositions far more than anything else: run it on an idle machine.
+"""
+
+
+def document(results: dict[str, Any]) -> str:
+    """README.md as text."""
+    rows = results["linear_sde"]
+    parts = [_HEAD.format(**rows["machine"], peer=rows["peer"])]
+    parts += [_paths(rows), _correctness(rows), _krylov(rows), _low_rank(rows), _chains(rows)]
+    return "".join(parts)
+
+
+def _paths(rows: dict[str, Any]) -> str:
+    goals, fields = {64: 2, 256: 5, 1000: 8}, ("n", "equal_noise_s", "unequal_noise_s", "floor_s", "thermox_s", "ratio")
+    lines = [[*(row[field] for field in fields), f">= {goals[row['n']]}"] for row in rows["paths"]]
+    head = ["n", "equal noise, s", "unequal noise, s", "variates + one product, s", "thermox, s", "ratio", "wanted"]
+    return _section("10,000 samples of a path, symmetric drift", head, lines)
+
+
+def _correctness(rows: dict[str, Any]) -> str:
+    lines = [[row["system"], row["ours"], row["thermox"]] for row in rows["correctness"]]
+    head = ["system", "tngd_hw", "thermox"]
+    return _section("Relative error of the stationary covariance against dense Lyapunov equations", head, lines)
+
+
+def _krylov(rows: dict[str, Any]) -> str:
+    mean, noise = rows["krylov"], rows["krylov_noise"]
+    text = _section(
+        "Matrix-free mean, N = 1000, t = 50 tau, at the error of Euler's method at its largest stable step or below",
+        ["method", "products", "error"],
+        [
+            ["Euler", mean["euler_products"], mean["euler_error"]],
+            ["krylov_mean", mean["krylov_products"], mean["krylov_error"]],
+            ["conjugate gradients, for A^-1 b instead", mean["cg_products"], mean["cg_error"]],
+        ],
+    )
+    text += f"\nEuler needs {_text(mean['ratio'])} times the products (wanted: >= 10).\n"
+    return text + _section(
+        "Matrix-free noise, N = 1000, t = 50 tau, two arrays 2 % apart (not symmetric)",
+        [
+            "products with F and F^T",
+            "seconds",
+            "estimated error / norm",
+            "Euler-Maruyama, largest stable step: products",
+        ],
+        [[noise["products"], noise["seconds"], noise["estimated_error"], noise["euler_products"]]],
+    )
+
+
+def _low_rank(rows: dict[str, Any]) -> str:
+    lines = [
+        [row["n"], row["rank"], "two" if row["two_arrays"] else "one", row["ours_s"], row["cg20_s"], row["ratio"]]
+        for row in rows["low_rank"]
+    ]
+    head = ["N", "r", "arrays", "mean + sample, s", "20 CG iterations, s", "ratio"]
+    text = _section("Low rank: set-up, one exact mean and one exact sample", head, lines)
+    text += f"\nWanted: N = 1,000,000 under 3 s and 3 GB (largest memory of the run: {_text(rows['peak_GB'])} GB);\n"
+    return text + "N = 37,000 at most 1.2 times the CG iterations with one array, 20 times with two.\n"
+
+
+def _chains(rows: dict[str, Any]) -> str:
+    row = rows["chains"]
+    head = ["equal noise, s", "unequal noise, s", "the normal variates alone, s"]
+    lines = [[row["equal_noise_s"], row["unequal_noise_s"], row["normal_variates_s"]]]
+    return _section("1,000 chains of 64 nodes, 1,000 steps, one batch", head, lines)
+
+
+def _section(title: str, head: list[str], lines: list[list[Any]]) -> str:
+    rows = [head, ["---"] * len(head), *([_text(entry) for entry in line] for line in lines)]
+    return f"\n## {title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def _text(entry: object) -> str:
+    return f"{entry:.3g}" if isinstance(entry, float) else str(entry)
