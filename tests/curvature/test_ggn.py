@@ -137,4 +137,4 @@ def test_factors_cannot_be_changed(mlp):
     factors = ggn_factors(model, nn.CrossEntropyLoss(), (inputs, _CLASSES))
     assert isinstance(factors, GGNFactors)
     with pytest.raises(AttributeError):
-        factors.loss = 0.0  # pyright: ignore[reportAttributeAccessIssue]
+        factors.loss = 0.0  # pyright: ignore[reportAttributeAccessIssue] - frozen: the point

@@ -80,7 +80,7 @@ class _Scripted(np.random.Generator):
         super().__init__(np.random.PCG64(0))
         self._left = numbers
 
-    def standard_normal(self, size: tuple[int, ...]) -> Array:  # type: ignore[override]
+    def standard_normal(self, size: tuple[int, ...]) -> Array:  # type: ignore[override] - a fixed draw
         count = int(np.prod(size))
         taken, self._left = self._left[:count], self._left[count:]
         return taken.reshape(size)
