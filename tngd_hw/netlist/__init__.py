@@ -5,7 +5,8 @@ from tngd_hw.netlist.deck import Transient, write_deck
 from tngd_hw.netlist.flatten import flatten
 from tngd_hw.netlist.mna import StateEquations, initial_state, state_equations
 from tngd_hw.netlist.netlist import Netlist, NetlistBuilder
-from tngd_hw.netlist.tables import GROUND, Instances, Kind, Table
+from tngd_hw.netlist.tables import GROUND, Instances, Kind, SwitchModel, Table
+from tngd_hw.netlist.waveform import Shape, Waveform
 
 __all__ = [
     "GROUND",
@@ -14,9 +15,12 @@ __all__ = [
     "Kind",
     "Netlist",
     "NetlistBuilder",
+    "Shape",
     "StateEquations",
+    "SwitchModel",
     "Table",
     "Transient",
+    "Waveform",
     "flatten",
     "initial_state",
     "load_cell",

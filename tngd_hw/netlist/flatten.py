@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def flatten(netlist: Netlist) -> Netlist:
     for group in netlist.instances:
         _expand(group, netlist.cells, names, rows)
     tables = tuple(joined(parts) for parts in rows.values())
-    return Netlist(netlist.title, tuple(names), tables, (), {}, netlist.inputs, netlist.outputs)
+    return replace(netlist, node_names=tuple(names), tables=tables, instances=(), cells={})
 
 
 def _expand(group: Instances, cells: Mapping[str, Cell], names: list[str], rows: dict[Kind, list[Table]]) -> None:

@@ -9,13 +9,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tngd_hw.netlist.cells import Cell, load_cell
-from tngd_hw.netlist.tables import GROUND, Floats, Instances, Ints, Kind, Table, check_names, joined
+from tngd_hw.netlist.tables import (
+    GROUND,
+    Floats,
+    Instances,
+    Ints,
+    Kind,
+    SwitchModel,
+    Table,
+    check_names,
+    joined,
+)
+from tngd_hw.netlist.waveform import Waveform
 from tngd_hw.outcome import MisuseError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Netlist", "NetlistBuilder"]
+__all__ = ["ROOM_KELVIN", "Netlist", "NetlistBuilder"]
+
+ROOM_KELVIN = 300.15
+"""27 degrees C, SPICE's own default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +44,7 @@ class Netlist:
         cells: The cells used, by name, those used by cells included.
         inputs: Names of the V and I sources that are driven, in the order of u.
         outputs: Names of the nodes that are read.
+        temperature_kelvin: Temperature of every resistor that has none of its own (SPICE's ``.temp``, 27 degrees C).
     """
 
     title: str
@@ -39,6 +54,7 @@ class Netlist:
     cells: Mapping[str, Cell]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    temperature_kelvin: float = ROOM_KELVIN
 
     def table(self, kind: Kind) -> Table | None:
         """The table of ``kind``, or None when the circuit has no such element."""
@@ -89,15 +105,30 @@ class NetlistBuilder:
         *,
         initial: ArrayLike | None = None,
         noise_psd: ArrayLike | None = None,
+        temperature_kelvin: ArrayLike | None = None,
+        noiseless: bool = False,
         controls: Sequence[str] = (),
+        partners: Sequence[str] = (),
+        waveforms: Sequence[Waveform | None] = (),
+        switches: Sequence[SwitchModel] = (),
+        expressions: Sequence[str] = (),
     ) -> None:
-        """Add ``len(names)`` elements of one kind; arguments as in :class:`~tngd_hw.netlist.tables.Table`."""
+        """Add ``len(names)`` elements of one kind; arguments as in :class:`~tngd_hw.netlist.tables.Table`.
+
+        Numbers may be scalars; ``noiseless`` holds for all of them.
+        """
         check_names(names, "element")
         m = len(names)
-        optional = (None if a is None else _floats(a, m) for a in (initial, noise_psd))
-        table = Table(kind, tuple(names), np.asarray(nodes, dtype=np.int64), _floats(values, m), tuple(controls))
-        start, noise = optional
-        self._rows.setdefault(kind, []).append(replace(table, initial=start, noise_psd=noise))
+        start, noise, temperature = (
+            None if a is None else _floats(a, m) for a in (initial, noise_psd, temperature_kelvin)
+        )
+        ports = np.asarray(nodes, dtype=np.int64).reshape(m, kind.terminals) if kind is Kind.COUPLING else nodes
+        table = Table(
+            kind, tuple(names), np.asarray(ports, dtype=np.int64), _floats(values, m), tuple(controls),
+            tuple(partners), start, noise, temperature, np.ones(m, dtype=np.bool_) if noiseless else None,
+            waveforms=tuple(waveforms), switches=tuple(switches), expressions=tuple(expressions),
+        )  # fmt: skip
+        self._rows.setdefault(kind, []).append(table)
 
     def add_cells(self, cell: str, names: Sequence[str], nodes: ArrayLike, **parameters: ArrayLike) -> None:
         """Add ``len(names)`` instances of library cell ``cell``; parameters are scalars or arrays of that length."""
