@@ -95,10 +95,7 @@ def solve_in_steps(
 
 def _perfect(loaded: LoadedChip) -> LoadedChip:
     """The same circuit of perfect parts: what the engine ``ideal`` settles like."""
-    nominal = loaded.topology.elements(
-        loaded.problem.dense_matrix(), loaded.chip.hardware, loaded.scales.conductance_siemens, 0.0
-    )
-    return replace(loaded, chip=replace(loaded.chip, chips=None), programmed=nominal)
+    return replace(loaded, chip=replace(loaded.chip, chips=None), programmed=loaded.nominal)
 
 
 def _with(statuses: tuple[Status, ...], status: Status) -> tuple[Status, ...]:

@@ -128,6 +128,15 @@ class LinearProblem:
             )
         return self.A
 
+    def formed_matrix(self) -> Tensor:
+        """A, shape (n, n), formed from the factors where the problem is kept as factors: O(m n^2) time, n^2 memory."""
+        if self.factors is None:
+            return self.dense_matrix()
+        J, H = self.factors.J, self.factors.H
+        blocks = J.reshape(H.shape[0], H.shape[1], -1)
+        A = torch.einsum("bin,bij,bjm->nm", blocks, H, blocks)
+        return (A + A.T) / 2 + self.factors.damping * torch.eye(self.n, dtype=torch.float64)
+
 
 def _square(A: Tensor) -> Tensor:
     if A.ndim != 2 or A.shape[0] != A.shape[1]:

@@ -45,7 +45,7 @@ def test_the_document(cli) -> None:
     assert document["stderr"] == [0.0, 0.0, 0.0]
     assert (document["seed"], document["topology"], document["kappa"]) == (3, "integrator", 0.0)
     assert (document["hardware"], len(document["hardware_hash"])) == ("pcb_1k_1n", 16)
-    assert document["mapping"]["inverted_resistors"] == 2
+    assert document["mapping"]["inverted_components"] == 2
     np.testing.assert_allclose(document["x_digital"], X)
     error = np.linalg.norm(document["x"] - X) / np.linalg.norm(X)
     assert document["relative_error"] == pytest.approx(error)

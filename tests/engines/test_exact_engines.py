@@ -111,7 +111,7 @@ def test_rough_parts_are_seen() -> None:
 def finite_gain_and_offset(loaded: LoadedChip, A: np.ndarray, *, gain: float, offset: float, load: float) -> np.ndarray:
     """The settled integrator by hand, positive A (no inverters): out = gain (offset - s), all currents into s are 0."""
     G = loaded.scales.conductance_siemens * A
-    v_in = loaded.drive().input_volt.numpy()
+    v_in = loaded.drive().inputs.numpy()
     # sum_j G_ij (V_j - s_i) + g_in (v_in,i - s_i) = 0  with  s_i = offset - V_i / gain
     total = np.diag(G.sum(1) + load)
     return np.linalg.solve(G + total / gain, total @ np.full(len(A), offset) - load * v_in)

@@ -30,7 +30,7 @@ def test_scales() -> None:
     scales = loaded()[0].scales
     assert scales.conductance_siemens == pytest.approx(G0, rel=1e-14)
     assert scales.capacitance_farad == 1e-9
-    assert scales.input_conductance_siemens == pytest.approx(1e-3, rel=1e-14)
+    assert scales.input_gain == pytest.approx(-0.5, rel=1e-14)
     assert scales.tau_s == pytest.approx(TAU, rel=1e-14)
     assert scales.voltage_volt == pytest.approx(V0, rel=1e-12)
 
@@ -62,7 +62,7 @@ def test_resistors_of_the_array_run_from_rails_to_summing_nodes() -> None:
         assert found[name][2] == pytest.approx(value, rel=1e-12)
 
 
-def test_input_voltages_have_the_sign_that_an_inverting_integrator_needs() -> None:
+def test_inputsages_have_the_sign_that_an_inverting_integrator_needs() -> None:
     """v_in = -(g0 v0/g_in) b: a positive b is a negative voltage."""
     source = loaded()[1].table(Kind.VOLTAGE_SOURCE)
     assert source is not None
@@ -89,7 +89,7 @@ def test_final_voltages_by_hand() -> None:
     """A^-1 b = (0.2, -0.6): det = 2.5, x = ((1 * 1 - (-1)(-0.5))/2.5, (2(-0.5) - 0.5 * 1)/2.5)."""
     chip, _ = loaded()
     sde = chip.linear_sde()
-    drive = torch.cat([chip.drive().input_volt, torch.ones(1)])
+    drive = torch.cat([chip.drive().inputs, torch.ones(1)])
     end = -torch.linalg.solve(sde.F, sde.E @ drive)
     np.testing.assert_allclose(end, V0 * np.array([0.2, -0.6]), rtol=1e-12)
 
@@ -97,7 +97,7 @@ def test_final_voltages_by_hand() -> None:
 def test_entries_of_zero_have_no_resistor() -> None:
     chip = program(manufacture("integrator", 3, presets.ideal()), LinearProblem(np.diag([1.0, 2.0, 4.0]), np.ones(3)))
     assert set(resistors(chip.netlist())) == {"a_0_0", "a_1_1", "a_2_2", "b_0", "b_1", "b_2"}
-    assert chip.report.resistors == 3
+    assert chip.report.matrix_components == 3
 
 
 def test_smaller_matrix_uses_the_first_nodes_of_the_die() -> None:

@@ -33,11 +33,11 @@ def test_report_relations() -> None:
     g0 = 1e-3 / 4
     assert report.conductance_scale_siemens == pytest.approx(g0)
     assert loaded.tau == report.tau_s == pytest.approx(1e-9 / g0)
-    low, high = report.conductance_range_siemens  # this die's, with its tolerance of 0.1 %
+    low, high = report.component_range  # this die's, with its tolerance of 0.1 %
     assert low == pytest.approx(0.5 * g0, rel=5e-3)
     assert high == pytest.approx(1e-3, rel=5e-3)
     assert report.dynamic_range_db == pytest.approx(20 * math.log10(8), abs=0.1)
-    assert (report.resistors, report.inverted_resistors, report.amplifiers) == (7, 2, 6)
+    assert (report.matrix_components, report.inverted_components, report.amplifiers) == (7, 2, 6)
     assert (report.nodes_used, report.nodes_on_chip) == (3, 3)
     mu = np.linalg.eigvalsh(A)
     assert report.slowest_tau == pytest.approx(1 / mu[0])
@@ -88,10 +88,10 @@ def test_x_max_replaces_the_bound_and_noise_gets_room() -> None:
     assert noisy.scales.voltage_volt == pytest.approx(1 / (1 + 5 * 0.2))
 
 
-def test_input_voltages_are_in_the_planned_range_too() -> None:
+def test_inputsages_are_in_the_planned_range_too() -> None:
     """x_max = 1e-3 alone would ask for inputs of 1,000 V."""
     loaded = load(np.eye(2), [1.0, 0.5], x_max=1e-3)
-    assert float(loaded.drive().input_volt.abs().max()) == pytest.approx(1.0)
+    assert float(loaded.drive().inputs.abs().max()) == pytest.approx(1.0)
 
 
 @settings(max_examples=60)
@@ -116,7 +116,7 @@ def test_voltages_stay_in_the_planned_range(n: int, seed: int, condition: float,
     _, trajectory = engine.run(engine.init(loaded), duration=20 * loaded.report.slowest_tau * loaded.tau)
     assert trajectory.status.ok, trajectory.status
     assert float(trajectory.voltage_volt.abs().max()) <= planned * (1 + 1e-9)
-    assert float(loaded.drive().input_volt.abs().max()) <= planned * (1 + 1e-9)
+    assert float(loaded.drive().inputs.abs().max()) <= planned * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_factor_form_is_refused_with_the_way_out() -> None:
 def test_drive_checks_and_broadcasts() -> None:
     loaded = load(SPD, np.ones(4))
     drive = loaded.drive(b=np.ones((4, 3)), x0=np.arange(4.0))
-    assert drive.input_volt.shape == drive.initial_volt.shape == (4, 3)
+    assert drive.inputs.shape == drive.initial_volt.shape == (4, 3)
     assert torch.equal(drive.initial_volt[:, 0], drive.initial_volt[:, 2])
     for bad, says in (
         ({"b": np.ones(3)}, r"b has shape \(3,\)"),

@@ -15,8 +15,8 @@ def port_map(loaded: LoadedChip, netlist: Netlist, *, duration: float, seed: int
     """One entry an unknown: x_i = volts at ``output`` times ``x_per_volt``; source volts = ``volt_per_b`` times b_i."""
     scales, drive = loaded.scales, loaded.drive()
     kinds = {name: table.kind.value.lower() for table in netlist.tables for name in table.names}
-    volt_per_b = -scales.conductance_siemens * scales.voltage_volt / scales.input_conductance_siemens
-    volts, starts = ([float(value) for value in tensor] for tensor in (drive.input_volt, drive.initial_volt))
+    scaling = [1.0] * loaded.n if loaded.scaling is None else [float(d) for d in loaded.scaling]
+    volts, starts = ([float(value) for value in tensor] for tensor in (drive.inputs, drive.initial_volt))
     ports = [
         {
             "unknown": i,
@@ -24,8 +24,8 @@ def port_map(loaded: LoadedChip, netlist: Netlist, *, duration: float, seed: int
             "source": f"{kinds[source]}{source}",
             "source_volt": volts[i],
             "initial_volt": starts[i],
-            "x_per_volt": 1 / scales.voltage_volt,
-            "volt_per_b": volt_per_b,
+            "x_per_volt": scaling[i] / scales.voltage_volt,
+            "volt_per_b": scales.input_gain * scales.voltage_volt * scaling[i],
         }
         for i, (node, source) in enumerate(zip(netlist.outputs, netlist.inputs, strict=True))
     ]

@@ -129,7 +129,7 @@ def _document(loaded: LoadedChip, trajectory: Trajectory, estimate: Estimate, di
         "topology": loaded.chip.topology,
         "hardware": loaded.chip.hardware.name,
         "kappa": loaded.kappa,
-        "mapping": None if loaded.summary is None else loaded.summary.to_dict(),
+        "mapping": None if loaded.programmed is None else loaded.report.to_dict(),
         "notes": trajectory.notes,
     }
 
@@ -166,8 +166,8 @@ def _table(loaded: LoadedChip, estimate: Estimate, digital: Floats | None, rows:
 
 
 def _tell_mapping(output: Output, loaded: LoadedChip, trajectory: Trajectory) -> None:
-    if loaded.summary is not None:
-        output.detail(f"\n{loaded.summary}")
+    if loaded.programmed is not None:
+        output.detail(f"\n{loaded.report}")
     output.detail(f"hardware            {loaded.chip.hardware} (hash {loaded.chip.hardware.hash})")
     if trajectory.notes:
         output.detail(f"simulator's notes\n{trajectory.notes}")

@@ -40,6 +40,6 @@ class Behavioral:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
         drive = loaded.drive(b, x0)
         start = loaded.topology.initial_state(loaded.elements, drive.initial_volt)
-        equations = Equations(state.prepared, with_constant(drive.input_volt), start)
+        equations = Equations(state.prepared, with_constant(drive.inputs), start)
         times = output_times(duration, times_s)
         return state, run_equations(self.name, loaded, equations, times, duration=duration, seed=seed)

@@ -26,7 +26,7 @@ class Equations:
     Attributes:
         sde: Outputs are the node voltages.
         u: Inputs, shape (m,) or (m, k).
-        x0: State at t = 0, shape (states,) or (states, k).
+        x0: State at t = 0, shape ([chips,] states) or ([chips,] states, k).
     """
 
     sde: LinearSDE
@@ -40,7 +40,8 @@ def run_equations(
     """The exact mean, or with injected noise one exact sample of the path, at ``times``."""
     chips = loaded.chip.chips
     sde = equations.sde if chips is None else _each_its_own(equations.sde, chips)
-    u, x0 = (_batched(value, chips) for value in (equations.u, equations.x0))
+    u = _batched(equations.u, chips)
+    x0 = equations.x0 if equations.x0.ndim == u.ndim else _batched(equations.x0, chips)
     noisy = loaded.kappa > 0
     node_axis = -1 if equations.u.ndim == 1 else -2
     voltage = mean_at(sde, times, x0=x0, u=u)
@@ -53,9 +54,9 @@ def run_equations(
     return Trajectory(times, voltage, node_names(loaded), engine, statuses, noisy, seed, duration, chips=chips)
 
 
-def with_constant(input_volt: Tensor) -> Tensor:
+def with_constant(inputs: Tensor) -> Tensor:
     """Input voltages (n,) or (n, k) with the constant input 1 below them."""
-    return torch.cat([input_volt, torch.ones_like(input_volt[:1])])
+    return torch.cat([inputs, torch.ones_like(inputs[:1])])
 
 
 def _each_its_own(sde: LinearSDE, chips: int) -> LinearSDE:

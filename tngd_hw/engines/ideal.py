@@ -18,6 +18,7 @@ __all__ = ["Ideal"]
 class Ideal:
     """dx/dt = -(A x - b)/tau, solved in closed form: for symmetric A and x0 = 0, (1 - e^(-mu t/tau))/mu per mode.
 
+    A is the matrix as mapped: where a chip holds D A D, its perfect circuit is the filter of D A D.
     No mismatch, no noise, no limits: what the hardware would do if it were perfect.  Voltages are v0 x.
     Cost: one eigenvalue problem of A an ``init``.
     """
@@ -28,7 +29,7 @@ class Ideal:
         """The relaxation as a LinearSDE in seconds; its eigenbasis is made at the first run."""
         if not loaded.status.ok:
             return EngineState(loaded, None, loaded.status)
-        A = loaded.problem.dense_matrix()
+        A = loaded.mapped.formed_matrix()
         sde = LinearSDE(-A / loaded.tau, torch.eye(loaded.n, dtype=torch.float64) / loaded.tau)
         return EngineState(loaded, sde, Status())
 
@@ -47,8 +48,8 @@ class Ideal:
         loaded = state.loaded
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
-        s, drive = loaded.scales, loaded.drive(b, x0)
-        right = -drive.input_volt * s.input_conductance_siemens / s.conductance_siemens
+        drive = loaded.drive(b, x0)
+        right = drive.inputs / loaded.scales.input_gain
         times = output_times(duration, times_s)
         voltage = mean_at(state.prepared, times, x0=drive.initial_volt, u=right)
         chips = loaded.chip.chips

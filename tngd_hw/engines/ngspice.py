@@ -110,7 +110,7 @@ class Ngspice:
         standalone: bool = False,
     ) -> str:
         """The deck of a run, self-contained; a ``standalone`` one runs as it is with ``ngspice -b deck.cir``."""
-        fastest = loaded.tau / spectrum(loaded.problem.dense_matrix()).fastest
+        fastest = loaded.tau / spectrum(loaded.mapped.formed_matrix()).fastest
         largest_step = duration / self.points
         analysis = Transient(
             stop_s=duration,

@@ -45,7 +45,7 @@ class StateSpace:
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
         drive = loaded.drive(b, x0)
-        equations = Equations(state.prepared, with_constant(drive.input_volt), _initial_states(loaded, drive))
+        equations = Equations(state.prepared, with_constant(drive.inputs), _initial_states(loaded, drive))
         times = output_times(duration, times_s)
         return state, run_equations(self.name, loaded, equations, times, duration=duration, seed=seed)
 
@@ -66,5 +66,5 @@ def _initial_states(loaded: LoadedChip, drive: Drive) -> Tensor:
     """States of the netlist's capacitors at t = 0, shape (states,) or (states, k)."""
     if drive.initial_volt.ndim == 1:
         return initial_state(loaded.netlist(drive))
-    pairs = zip(drive.input_volt.T, drive.initial_volt.T, strict=True)
+    pairs = zip(drive.inputs.T, drive.initial_volt.T, strict=True)
     return torch.stack([initial_state(loaded.netlist(Drive(v, start))) for v, start in pairs], dim=1)

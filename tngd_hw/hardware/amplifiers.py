@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tngd_hw.hardware.elements import AMPLIFIER_ROLES, AmplifierBank, Elements, Inventory, Role
+from tngd_hw.hardware.elements import AmplifierBank, Elements, Inventory, PartKind, Role, roles_of
 from tngd_hw.hardware.fields import Part, Physical, Positive
 from tngd_hw.random import stream
 
@@ -15,7 +15,7 @@ __all__ = ["Amplifiers"]
 
 
 class Amplifiers(Part):
-    """The operational amplifiers of integrators and inverters, single pole: A(s) = A0/(1 + s A0/(2 pi GBW)).
+    """The operational amplifiers, single pole: A(s) = A0/(1 + s A0/(2 pi GBW)).
 
     Attributes:
         open_loop_gain: A0, V/V.
@@ -38,14 +38,16 @@ class Amplifiers(Part):
                 self.offset_volt_dtod
                 * stream(seed, f"amplifiers.offset.{role.name}", chip).standard_normal(inventory[role])
             )
-            for role in AMPLIFIER_ROLES
+            for role in roles_of(PartKind.AMPLIFIER)
             if role in inventory
         }
 
     def apply(self, elements: Elements, deviations: Mapping[Role, Tensor]) -> Elements:
         """Elements with this chip's amplifiers in the place of ideal ones."""
         for role, offset in deviations.items():
-            used = offset[..., : elements.n, 0]
+            if role not in elements.counts:
+                continue
+            used = offset[..., : elements.counts[role], 0]
             bank = AmplifierBank(
                 open_loop_gain=torch.full_like(used, self.open_loop_gain),
                 gain_bandwidth_hz=torch.full_like(used, self.gain_bandwidth_hz),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tngd_hw.hardware.elements import Elements, Inventory, Role
+from tngd_hw.hardware.layout import Layout
 from tngd_hw.hardware.spec import HardwareSpec
 from tngd_hw.outcome import MisuseError
 from tngd_hw.random import check_seed
@@ -24,7 +25,7 @@ class Chip:
 
     Attributes:
         topology: Name of the topology it was built for.
-        nodes: Number of nodes on the die.
+        layout: What it was built for.
         hardware: What it is made of.
         seed: Seed of its deviations.
         chips: Number of dies in the batch, or None for a single die without a batch dimension.
@@ -34,13 +35,18 @@ class Chip:
     """
 
     topology: str
-    nodes: int
+    layout: Layout
     hardware: HardwareSpec
     seed: int
     chips: int | None
     inventory: Inventory
     deviations: Deviations
     number: int = 0
+
+    @property
+    def nodes(self) -> int:
+        """Number of unknowns that it can hold."""
+        return self.layout.nodes
 
     def deviations_of(self, chip: int) -> Deviations:
         """The deviations of one die of a batch."""
@@ -55,7 +61,7 @@ class Chip:
 
 
 def draw_chip(
-    topology: str, nodes: int, hardware: HardwareSpec, *, seed: int, chips: int | None, built: Inventory
+    topology: str, layout: Layout, hardware: HardwareSpec, *, seed: int, chips: int | None, built: Inventory
 ) -> Chip:
     """Draw every ``_dtod`` deviation of one die (``chips=None``) or of dies 0 to ``chips - 1``.
 
@@ -70,4 +76,4 @@ def draw_chip(
         deviations[name] = {
             role: draws[0][role] if chips is None else torch.stack([draw[role] for draw in draws]) for role in draws[0]
         }
-    return Chip(topology, nodes, hardware, seed, chips, built, deviations)
+    return Chip(topology, layout, hardware, seed, chips, built, deviations)

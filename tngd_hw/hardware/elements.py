@@ -13,25 +13,72 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-__all__ = ["AmplifierBank", "Component", "Elements", "Inventory", "Role"]
+__all__ = ["AmplifierBank", "Component", "Elements", "Inventory", "PartKind", "Role", "roles_of"]
+
+
+class PartKind(enum.Enum):
+    """What a component is, and so which hardware part draws its deviations.  Values: unit of its value."""
+
+    RESISTOR = "siemens of a resistor"
+    CAPACITOR = "farad"
+    INDUCTOR = "henry"
+    TRANSCONDUCTOR = "siemens of a transconductor"
+    AMPLIFIER = ""
+    NOISE = "A^2/Hz"
 
 
 class Role(enum.Enum):
-    """What a component does in its circuit.  Values are the names used in reports."""
+    """What a component does in its circuit: the name used in reports, and the kind of part."""
 
-    ARRAY = "array resistor"
-    INPUT = "input resistor"
-    INVERTER_INPUT = "inverter input resistor"
-    INVERTER_FEEDBACK = "inverter feedback resistor"
-    INTEGRATION = "integration capacitor"
-    NOISE = "injected noise"
-    INTEGRATOR_AMPLIFIER = "integrator amplifier"
-    INVERTER_AMPLIFIER = "inverter amplifier"
+    ARRAY = ("array resistor", PartKind.RESISTOR)
+    INPUT = ("input resistor", PartKind.RESISTOR)
+    INVERTER_INPUT = ("inverter input resistor", PartKind.RESISTOR)
+    INVERTER_FEEDBACK = ("inverter feedback resistor", PartKind.RESISTOR)
+    REFERENCE_ARRAY = ("resistor from the reference rail", PartKind.RESISTOR)
+    REFERENCE_INPUT = ("reference input resistor", PartKind.RESISTOR)
+    REFERENCE_FEEDBACK = ("reference feedback resistor", PartKind.RESISTOR)
+    NETWORK = ("network resistor", PartKind.RESISTOR)
+    GROUND = ("resistor to ground", PartKind.RESISTOR)
+    JACOBIAN = ("Jacobian array resistor", PartKind.RESISTOR)
+    HESSIAN = ("Hessian array resistor", PartKind.RESISTOR)
+    TRANSPOSE = ("transposed Jacobian array resistor", PartKind.RESISTOR)
+    DAMPING = ("damping resistor", PartKind.RESISTOR)
+    JACOBIAN_FEEDBACK = ("feedback resistor of the Jacobian stage", PartKind.RESISTOR)
+    HESSIAN_FEEDBACK = ("feedback resistor of the Hessian stage", PartKind.RESISTOR)
+    JACOBIAN_INVERTER_INPUT = ("inverter input resistor of the Jacobian stage", PartKind.RESISTOR)
+    JACOBIAN_INVERTER_FEEDBACK = ("inverter feedback resistor of the Jacobian stage", PartKind.RESISTOR)
+    HESSIAN_INVERTER_INPUT = ("inverter input resistor of the Hessian stage", PartKind.RESISTOR)
+    HESSIAN_INVERTER_FEEDBACK = ("inverter feedback resistor of the Hessian stage", PartKind.RESISTOR)
+    TANK_RESISTOR = ("tank resistor", PartKind.RESISTOR)
+    INTEGRATION = ("integration capacitor", PartKind.CAPACITOR)
+    NODE_CAPACITOR = ("node capacitor", PartKind.CAPACITOR)
+    COUPLING_CAPACITOR = ("coupling capacitor", PartKind.CAPACITOR)
+    TANK_INDUCTOR = ("tank inductor", PartKind.INDUCTOR)
+    TRANSCONDUCTOR = ("array transconductor", PartKind.TRANSCONDUCTOR)
+    INPUT_TRANSCONDUCTOR = ("input transconductor", PartKind.TRANSCONDUCTOR)
+    OUTPUT_CONDUCTANCE = ("output conductance of the transconductors", PartKind.RESISTOR)
+    NOISE = ("injected noise", PartKind.NOISE)
+    INTEGRATOR_AMPLIFIER = ("integrator amplifier", PartKind.AMPLIFIER)
+    INVERTER_AMPLIFIER = ("inverter amplifier", PartKind.AMPLIFIER)
+    REFERENCE_AMPLIFIER = ("reference amplifier", PartKind.AMPLIFIER)
+    SOLVER_AMPLIFIER = ("solver amplifier", PartKind.AMPLIFIER)
+    JACOBIAN_AMPLIFIER = ("amplifier of the Jacobian stage", PartKind.AMPLIFIER)
+    HESSIAN_AMPLIFIER = ("amplifier of the Hessian stage", PartKind.AMPLIFIER)
+    JACOBIAN_INVERTER_AMPLIFIER = ("inverter amplifier of the Jacobian stage", PartKind.AMPLIFIER)
+    HESSIAN_INVERTER_AMPLIFIER = ("inverter amplifier of the Hessian stage", PartKind.AMPLIFIER)
+
+    label: str
+    part: PartKind
+
+    def __init__(self, label: str, part: PartKind) -> None:
+        self.label = label
+        self.part = part
 
 
-RESISTOR_ROLES = (Role.ARRAY, Role.INPUT, Role.INVERTER_INPUT, Role.INVERTER_FEEDBACK)
-CAPACITOR_ROLES = (Role.INTEGRATION,)
-AMPLIFIER_ROLES = (Role.INTEGRATOR_AMPLIFIER, Role.INVERTER_AMPLIFIER)
+def roles_of(*kinds: PartKind) -> tuple[Role, ...]:
+    """Every role of these kinds, in their order."""
+    return tuple(role for role in Role if role.part in kinds)
+
 
 Inventory = Mapping[Role, tuple[int, int]]
 """What is built on a die: rows and columns of every role (columns = 1 for one component a node)."""
@@ -44,27 +91,39 @@ class Component:
     Attributes:
         row: Shape (m,), int64: the node they belong to.
         column: Shape (m,), int64: the node they come from (0 where a role has one component a node).
-        value: Shape (..., m), chips first: siemens for resistors, farad for capacitors, A^2/Hz (one-sided) for noise.
+        value: Shape (..., m), chips first: siemens for resistors and transconductors, farad, henry, or A^2/Hz
+            (one-sided) for noise.
         sign: Shape (m,): +1 on the direct rail, -1 on the inverted rail.
+        shape: Rows and columns of the array they stand in.
     """
 
     row: Tensor
     column: Tensor
     value: Tensor
     sign: Tensor
+    shape: tuple[int, int]
 
     @classmethod
-    def per_node(cls, value: float, n: int) -> Component:
-        """One component of the same value at each of ``n`` nodes."""
+    def per_node(cls, value: float | Tensor, n: int) -> Component:
+        """One component at each of ``n`` nodes, all of one value or of the values (n,)."""
         node = torch.arange(n)
-        return cls(node, torch.zeros_like(node), torch.full((n,), value, dtype=torch.float64), torch.ones(n))
+        values = torch.as_tensor(value, dtype=torch.float64).expand(n).clone()
+        return cls(node, torch.zeros_like(node), values, torch.ones(n), (n, 1))
 
-    def dense(self, n: int, sign: int) -> Tensor:
-        """Shape (..., n, n): the values on one rail as a matrix, zero where there is no component."""
+    @classmethod
+    def array(cls, matrix: Tensor, scale: float) -> Component:
+        """One component an entry of ``matrix`` that is not zero: value scale |entry|, rail by its sign."""
+        row, column = torch.nonzero(matrix, as_tuple=True)
+        entry = matrix[row, column]
+        return cls(row, column, scale * entry.abs(), torch.sign(entry), (matrix.shape[0], matrix.shape[1]))
+
+    def dense(self, sign: int) -> Tensor:
+        """Shape (..., rows, columns): the values on one rail as a matrix, zero where there is no component."""
+        rows, columns = self.shape
         value = torch.where(self.sign == sign, self.value, torch.zeros((), dtype=torch.float64))
-        flat = torch.zeros((*value.shape[:-1], n * n), dtype=torch.float64)
-        index = (self.row * n + self.column).expand(value.shape)
-        return flat.scatter_add(-1, index, value).reshape(*value.shape[:-1], n, n)
+        flat = torch.zeros((*value.shape[:-1], rows * columns), dtype=torch.float64)
+        index = (self.row * columns + self.column).expand(value.shape)
+        return flat.scatter_add(-1, index, value).reshape(*value.shape[:-1], rows, columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +143,18 @@ class AmplifierBank:
 
 @dataclass(frozen=True, eq=False)
 class Elements:
-    """All components of a circuit of ``n`` nodes; no amplifier banks means ideal amplifiers."""
+    """All components of a circuit of ``n`` unknowns.
+
+    Attributes:
+        n: Number of unknowns.
+        components: By role.
+        counts: How many amplifiers of each role the circuit uses.
+        amplifiers: The banks of real amplifiers; a role that is counted and has no bank is ideal.
+    """
 
     n: int
     components: Mapping[Role, Component]
+    counts: Mapping[Role, int]
     amplifiers: Mapping[Role, AmplifierBank]
 
     def value(self, role: Role) -> Tensor:
@@ -100,6 +167,10 @@ class Elements:
             return self
         component = self.components[role]
         return replace(self, components={**self.components, role: replace(component, value=change(component))})
+
+    def with_component(self, role: Role, component: Component) -> Elements:
+        """The same elements and ``component``."""
+        return replace(self, components={**self.components, role: component})
 
     def with_amplifiers(self, role: Role, bank: AmplifierBank) -> Elements:
         """The same elements with ``bank`` as the amplifiers of ``role``."""
@@ -114,7 +185,25 @@ class Elements:
             )
             for role, a in self.amplifiers.items()
         }
-        return Elements(self.n, components, amplifiers)
+        return replace(self, components=components, amplifiers=amplifiers)
+
+    def one_batch(self) -> Elements:
+        """The same elements with the axis of the chips in every value, also where all chips are alike."""
+        shapes = [c.value.shape[:-1] for c in self.components.values()]
+        shapes += [bank.offset_volt.shape[:-1] for bank in self.amplifiers.values()]
+        batch = max(shapes, key=len)
+        elements = self
+        for role in self.components:
+            elements = elements.with_values(role, lambda c: c.value.expand(*batch, c.value.shape[-1]))
+        for role, bank in self.amplifiers.items():
+            wide = AmplifierBank(
+                *(
+                    v.expand(*batch, v.shape[-1])
+                    for v in (bank.open_loop_gain, bank.gain_bandwidth_hz, bank.offset_volt)
+                )
+            )
+            elements = elements.with_amplifiers(role, wide)
+        return elements
 
 
 def _pick(value: Tensor, number: int) -> Tensor:

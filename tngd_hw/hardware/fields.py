@@ -10,7 +10,7 @@ from tngd_hw.units import parse_quantity
 
 __all__ = ["Fraction", "Part", "Physical", "Positive"]
 
-_UNITS = ("ohm", "farad", "siemens", "volt", "ampere", "hz", "kelvin", "s")
+_UNITS = ("ohm", "farad", "henry", "siemens", "volt", "ampere", "hz", "kelvin", "s")
 
 
 def _with_unit(value: object, info: ValidationInfo) -> object:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tngd_hw.hardware.elements import RESISTOR_ROLES, Elements, Inventory, Role
+from tngd_hw.hardware.elements import Elements, Inventory, PartKind, Role, roles_of
 from tngd_hw.hardware.fields import Fraction, Part, Positive
 from tngd_hw.outcome import MisuseError
 from tngd_hw.random import stream
@@ -20,16 +20,24 @@ class Resistors(Part):
 
     Attributes:
         resistance_ohm: Smallest resistance, that of the largest entry of a matrix; fixed resistors have it too.
+        largest_ohm: Largest resistance that can be programmed, or None for no limit; an entry of a matrix that would
+            need more has either this resistance or none, whichever is nearer in conductance.
         tolerance_dtod: Relative standard deviation of each resistance, Gaussian, drawn once a chip: R (1 + s z).
     """
 
     resistance_ohm: Positive = 1e3
+    largest_ohm: Positive | None = None
     tolerance_dtod: Fraction = 0.0
 
     def draw(self, inventory: Inventory, seed: int, chip: int) -> Mapping[Role, Tensor]:
         """Relative deviations of every resistor of one die; shape (rows, columns) a role."""
         return relative_deviations(
-            "resistors.tolerance", self.tolerance_dtod, RESISTOR_ROLES, inventory=inventory, seed=seed, chip=chip
+            "resistors.tolerance",
+            self.tolerance_dtod,
+            roles_of(PartKind.RESISTOR),
+            inventory=inventory,
+            seed=seed,
+            chip=chip,
         )
 
     def apply(self, elements: Elements, deviations: Mapping[Role, Tensor]) -> Elements:
@@ -47,7 +55,7 @@ def relative_deviations(
             normal = stream(seed, f"{part}.{role.name}", chip).standard_normal(inventory[role])
             if bool((sigma * normal <= -1).any()):
                 raise MisuseError(
-                    f"tolerance_dtod = {sigma:g}: chip {chip} of seed {seed} would have an {role.value} below 0; "
+                    f"tolerance_dtod = {sigma:g}: chip {chip} of seed {seed} would have an {role.label} below 0; "
                     "choose a smaller tolerance"
                 )
             draws[role] = torch.from_numpy(sigma * normal)

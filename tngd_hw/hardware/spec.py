@@ -15,11 +15,16 @@ from pydantic_core import ErrorDetails
 from tngd_hw.hardware.amplifiers import Amplifiers
 from tngd_hw.hardware.capacitors import Capacitors
 from tngd_hw.hardware.fields import Part
+from tngd_hw.hardware.inductors import Inductors
 from tngd_hw.hardware.resistors import Resistors
+from tngd_hw.hardware.transconductors import Transconductors
 from tngd_hw.outcome import MisuseError
 from tngd_hw.storage import write_text
 
-__all__ = ["HardwareSpec"]
+__all__ = ["HardwareSpec", "PhysicalPart"]
+
+PhysicalPart = Resistors | Capacitors | Inductors | Transconductors | Amplifiers
+"""Everything that is drawn once a chip and acts on elements."""
 
 
 class HardwareSpec(Part):
@@ -29,12 +34,16 @@ class HardwareSpec(Part):
         name: Name of the preset it started from, or the user's own.
         resistors: Range and tolerance of the resistors.
         capacitors: Value and tolerance of the capacitors.
+        inductors: Value and tolerance of the inductors.
+        transconductors: Tolerance, gain and range of the transconductors.
         amplifiers: The operational amplifiers, or None for ideal ones (no finite gain, range or current).
     """
 
     name: str
     resistors: Resistors = Resistors()
     capacitors: Capacitors = Capacitors()
+    inductors: Inductors = Inductors()
+    transconductors: Transconductors = Transconductors()
     amplifiers: Amplifiers | None = None
 
     @classmethod
@@ -72,11 +81,13 @@ class HardwareSpec(Part):
         canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
-    def parts(self) -> dict[str, Resistors | Capacitors | Amplifiers]:
+    def parts(self) -> dict[str, PhysicalPart]:
         """The parts that act on elements, by field name, in the order in which they are applied."""
-        present: dict[str, Resistors | Capacitors | Amplifiers] = {
+        present: dict[str, PhysicalPart] = {
             "resistors": self.resistors,
             "capacitors": self.capacitors,
+            "inductors": self.inductors,
+            "transconductors": self.transconductors,
         }
         return present if self.amplifiers is None else {**present, "amplifiers": self.amplifiers}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +13,12 @@ from torch import Tensor
 from tngd_hw.engines.trajectory import statuses_from_json, statuses_to_json
 from tngd_hw.outcome import Outcome, Status
 from tngd_hw.storage import load_dataset, save_dataset
+from tngd_hw.topologies import Quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["Estimate", "Quantity"]
-
-
-class Quantity(enum.Enum):
-    """What a value is."""
-
-    SOLUTION = "solution"
-    INVERSE = "inverse"
-    SAMPLES = "samples"
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ _SAMPLES_PER_BLOCK = 2
 
 
 def read(trajectory: Trajectory, loaded: LoadedChip, *, seed: int = 0, average_from_s: float | None = None) -> Estimate:
-    """The solution as an instrument reads it.
+    """The solution as an instrument reads it, x = D v/v0.
 
     Args:
         trajectory: Of one run of ``loaded``.
@@ -38,10 +38,10 @@ def read(trajectory: Trajectory, loaded: LoadedChip, *, seed: int = 0, average_f
         value = value if trajectory.chips is None else value.expand(trajectory.chips, loaded.n)
         stderr = value
     elif average_from_s is None:
-        value = trajectory.final_volt / loaded.scales.voltage_volt
+        value = loaded.unknowns(trajectory.final_volt, trajectory.node_axis)
         stderr = torch.full_like(value, torch.nan if trajectory.noisy else 0.0)
     else:
-        value, stderr = _time_average(trajectory, axis, average_from_s, loaded.scales.voltage_volt)
+        value, stderr = _time_average(trajectory, axis, average_from_s, loaded)
     return Estimate(
         quantity=Quantity.SOLUTION,
         value=value,
@@ -56,12 +56,12 @@ def read(trajectory: Trajectory, loaded: LoadedChip, *, seed: int = 0, average_f
     )
 
 
-def _time_average(trajectory: Trajectory, axis: int, start_s: float, v0: float) -> tuple[Tensor, Tensor]:
+def _time_average(trajectory: Trajectory, axis: int, start_s: float, loaded: LoadedChip) -> tuple[Tensor, Tensor]:
     """Mean over points from ``start_s`` on, and its standard error by block means."""
     if not 0 <= start_s <= trajectory.duration_s:
         raise MisuseError(f"average_from_s = {start_s!r}: the run lasts from 0 to {trajectory.duration_s} s")
     chosen = torch.nonzero(trajectory.times_s >= start_s).squeeze(1)
-    points = trajectory.voltage_volt.index_select(axis, chosen) / v0
+    points = loaded.unknowns(trajectory.voltage_volt.index_select(axis, chosen), trajectory.node_axis)
     value = points.mean(axis)
     if not trajectory.noisy:
         return value, torch.zeros_like(value)

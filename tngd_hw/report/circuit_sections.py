@@ -38,7 +38,7 @@ def circuit_section(comparison: TrainingComparison, picture: Path | None) -> Htm
         v0=format_quantity(mapping["voltage_scale_volt"], "volt"),
         tau=format_quantity(mapping["tau_s"], "s"),
         resistors=f"{mapping['resistors']:,}",
-        inverted=f"{mapping['inverted_resistors']:,}",
+        inverted=f"{mapping['inverted_components']:,}",
     )
     return section("circuit", "What the circuit does", paragraph(how), _schematic(picture), paragraph(scales))
 

@@ -79,7 +79,7 @@ def _scales(comparison: TrainingComparison) -> list[tuple[str, str]]:
     limit = m["voltage_limit_volt"]
     last = {
         "topology": f"{m['topology']}, {m['nodes_used']} of {m['nodes_on_chip']} nodes, {m['amplifiers']} amplifiers",
-        "array conductances": " to ".join(format_quantity(g, "siemens", 3) for g in m["conductance_range_siemens"])
+        "array conductances": " to ".join(format_quantity(g, "siemens", 3) for g in m["component_range"])
         + f" ({m['dynamic_range_db']:.0f} dB)",
         "condition number of A": number(m["condition_number"]),
         "voltage limit of the amplifiers": "none" if limit is None else format_quantity(limit, "volt", 3),

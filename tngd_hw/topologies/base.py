@@ -1,40 +1,82 @@
-"""What a topology is: three pure functions from a matrix to a circuit, and what they need to be called."""
+"""What a topology is: pure functions from a matrix to a circuit, and what they need to be called."""
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
-from tngd_hw.hardware import Elements, HardwareSpec, Inventory
+from tngd_hw.hardware import Elements, Encoding, HardwareSpec, Inventory, Layout, Role
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist import Netlist
 from tngd_hw.outcome import Status
+from tngd_hw.problem import LinearProblem
 
-__all__ = ["Scales", "Topology"]
+__all__ = ["AmplifierLoad", "Design", "Quantity", "Scales", "Topology"]
+
+
+class Quantity(enum.Enum):
+    """What a chip can be asked for."""
+
+    SOLUTION = "solution"
+    INVERSE = "inverse"
+    SAMPLES = "samples"
 
 
 @dataclass(frozen=True)
 class Scales:
-    """How dimensionless numbers became volts and siemens: G = g0 A, v = v0 x, i = g0 v0 b, tau = C/g0.
+    """How dimensionless numbers became volts and siemens: G = g0 A, v = v0 x, i = g0 v0 b.
 
     Attributes:
-        conductance_siemens: g0, the conductance of A = 1.
+        conductance_siemens: g0, the conductance of A = 1 (of the tank resistors where capacitors hold the matrix).
         voltage_volt: v0, the voltage of x = 1.
-        capacitance_farad: C.
-        input_conductance_siemens: Conductance between an input voltage and its node; v_in = -(g0 v0 / g_in) b.
+        capacitance_farad: C (the capacitance of A = 1 where capacitors hold the matrix).
+        tau_s: Time unit in seconds: C/g0 where the circuit is the filter dx/dt = -(A x - b)/tau.
+        input_gain: A source of b has the value input_gain v0 b: volt a volt for voltage sources, siemens for current
+            sources, with the sign of the circuit.
     """
 
     conductance_siemens: float
     voltage_volt: float
     capacitance_farad: float
-    input_conductance_siemens: float
+    tau_s: float
+    input_gain: float
 
-    @property
-    def tau_s(self) -> float:
-        """tau = C/g0, the time unit of the paper, in seconds."""
-        return self.capacitance_farad / self.conductance_siemens
+
+@dataclass(frozen=True)
+class Design:
+    """What a topology needs besides the problem to choose its components.
+
+    Attributes:
+        hardware: Nominal values and ranges.
+        layout: What the die was built for.
+        scales: g0, C and the rest.
+        noise_psd: White noise current injected for every unknown, A^2/Hz, one-sided; 0 for none.
+    """
+
+    hardware: HardwareSpec
+    layout: Layout
+    scales: Scales
+    noise_psd: float
+
+
+@dataclass(frozen=True, eq=False)
+class AmplifierLoad:
+    """What the amplifiers of one role see, each (..., count), in siemens.
+
+    Attributes:
+        summing_siemens: All conductance at the inverting input.
+        feedback_siemens: The part of it that comes from the amplifier's own output through a resistor (0 for
+            integrators).
+        output_siemens: What the output drives, virtual grounds at the other end.
+    """
+
+    summing_siemens: Tensor
+    feedback_siemens: Tensor
+    output_siemens: Tensor
 
 
 class Topology(Protocol):
@@ -45,30 +87,64 @@ class Topology(Protocol):
         """Name on the command line."""
         ...
 
-    def inventory(self, nodes: int) -> Inventory:
-        """What is built on a die of ``nodes`` nodes."""
+    @property
+    def encodings(self) -> tuple[Encoding, ...]:
+        """The encodings of signs it can be built with, the default first."""
         ...
 
-    def check(self, A: Tensor) -> Status:
-        """Whether this topology can hold A, shape (n, n)."""
+    @property
+    def quantities(self) -> frozenset[Quantity]:
+        """What it can be asked for."""
         ...
 
-    def elements(self, A: Tensor, hardware: HardwareSpec, g0: float, noise_psd: float) -> Elements:
-        """Nominal elements of A at the scale g0, noise ``noise_psd`` (A^2/Hz, one-sided) injected at every node."""
+    @property
+    def matrix_roles(self) -> tuple[Role, ...]:
+        """The roles whose values hold the entries of the matrix."""
         ...
 
-    def netlist(self, elements: Elements, input_volt: Tensor, initial_volt: Tensor) -> Netlist:
-        """The circuit of one chip, driven by ``input_volt`` (n,) from ``initial_volt`` (n,)."""
+    def inventory(self, layout: Layout) -> Inventory:
+        """What is built on a die of this layout."""
+        ...
+
+    def check(self, problem: LinearProblem, hardware: HardwareSpec, layout: Layout) -> Status:
+        """Whether this topology, made of this hardware, can hold the (scaled) problem."""
+        ...
+
+    def own_scaling(self, problem: LinearProblem) -> Tensor | None:
+        """D, shape (n,), when the circuit can only hold D A D; None for A as it is."""
+        ...
+
+    def scales(self, problem: LinearProblem, hardware: HardwareSpec, layout: Layout) -> Scales:
+        """g0, C, tau and the input gain for this problem; v0 is 1 V here, the programmer chooses it."""
+        ...
+
+    def elements(self, problem: LinearProblem, design: Design) -> Elements:
+        """Nominal elements."""
+        ...
+
+    def netlist(self, elements: Elements, inputs: Tensor, initial_volt: Tensor) -> Netlist:
+        """The circuit of one chip: sources ``in0``... at ``inputs`` (n,), outputs ``out0``... from ``initial_volt``."""
         ...
 
     def linear_sde(self, elements: Elements) -> LinearSDE:
-        """The closed-form equations; inputs: the n input voltages and the constant 1; outputs: the n node voltages."""
+        """The closed-form equations; inputs: the n sources and the constant 1; outputs: the n output voltages."""
         ...
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
-        """State of :meth:`linear_sde` for node voltages ``initial_volt`` (..., n) held by the reset at t = 0."""
+        """State of :meth:`linear_sde` for output voltages (n,) or (n, k) held by the reset at t = 0.
+
+        Shape ([chips,] states) or ([chips,] states, k).
+        """
         ...
 
     def voltage_limit(self, elements: Elements, hardware: HardwareSpec) -> Tensor:
-        """Largest |node voltage| (..., n) that amplifiers of this hardware deliver into these elements."""
+        """Largest |output voltage| (..., n) that this hardware delivers into these elements; infinite for no limit."""
+        ...
+
+    def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:
+        """What every operational amplifier of the circuit sees; empty where there are none."""
+        ...
+
+    def common_mode_rates(self, elements: Elements) -> Tensor | None:
+        """Decay rates in 1/s, ascending, of modes that no output shows (two-rail circuits); None for no such modes."""
         ...

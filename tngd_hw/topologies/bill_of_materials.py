@@ -13,8 +13,7 @@ from dataclasses import astuple, dataclass, fields
 
 import torch
 
-from tngd_hw.hardware import HardwareSpec, Role
-from tngd_hw.hardware.elements import AMPLIFIER_ROLES, CAPACITOR_ROLES, RESISTOR_ROLES
+from tngd_hw.hardware import HardwareSpec, PartKind, Role
 from tngd_hw.topologies.loaded import LoadedChip
 
 __all__ = ["E12", "E96", "BillLine", "bill_of_materials", "bill_to_csv", "nearest_in_series"]
@@ -57,21 +56,19 @@ def bill_of_materials(loaded: LoadedChip) -> tuple[BillLine, ...]:
     Raises:
         OutcomeError: The matrix does not fit the chip.
     """
-    loaded.report  # noqa: B018 - refuses a matrix that does not fit, with its status
     hardware = loaded.chip.hardware
-    A, g0 = loaded.problem.dense_matrix(), loaded.scales.conductance_siemens
-    nominal = loaded.topology.elements(A, hardware, g0, 0.0)
+    nominal = loaded.nominal
     lines: list[BillLine] = []
     for role, component in nominal.components.items():
-        if role in RESISTOR_ROLES:
+        if role.part is PartKind.RESISTOR:
             part = f"resistor, {_tolerance(hardware.resistors.tolerance_dtod)}"
             lines += _grouped(role, 1.0 / component.value, E96, "ohm", part)
-        elif role in CAPACITOR_ROLES:
+        elif role.part is PartKind.CAPACITOR:
             part = f"capacitor, {_tolerance(hardware.capacitors.tolerance_dtod)}"
             lines += _grouped(role, component.value, E12, "farad", part)
     for role, (rows, columns) in loaded.chip.inventory.items():
-        if role in AMPLIFIER_ROLES:
-            lines.append(BillLine(role.value, rows * columns, None, None, None, "", None, _amplifier(hardware)))
+        if role.part is PartKind.AMPLIFIER:
+            lines.append(BillLine(role.label, rows * columns, None, None, None, "", None, _amplifier(hardware)))
     return tuple(lines)
 
 
@@ -100,7 +97,7 @@ def _grouped(role: Role, values: torch.Tensor, series: tuple[float, ...], unit: 
     lines: list[BillLine] = []
     for buy, wanted in groups.items():
         deviation = max((100 * (value / buy - 1) for value in wanted), key=abs)
-        lines.append(BillLine(role.value, len(wanted), wanted[0], wanted[-1], buy, unit, round(deviation, 4), part))
+        lines.append(BillLine(role.label, len(wanted), wanted[0], wanted[-1], buy, unit, round(deviation, 4), part))
     return lines
 
 

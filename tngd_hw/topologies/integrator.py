@@ -5,23 +5,34 @@ g_in V_in,i through the input resistor, so an ideal circuit obeys
 
     C dV_i/dt = -(sum_j G_ij V_j + g_in V_in,i)
 
-which has the right sign for a resistor array (the paper's Eq. 22; its Eq. 23 has the sign of V_in reversed).  A
-negative entry A_ij is a resistor from the inverted rail W_j = -V_j, made by one inverting amplifier a node.
+which has the right sign for a resistor array (the paper's Eq. 22; its Eq. 23 has the sign of V_in reversed).  Entries
+of both signs: see :mod:`tngd_hw.topologies.signed_array`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from tngd_hw.hardware import AmplifierBank, Component, Elements, HardwareSpec, Inventory, Role
+from tngd_hw.hardware import Component, Elements, Encoding, HardwareSpec, Inventory, Layout, Role
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
 from tngd_hw.outcome import Status
+from tngd_hw.problem import LinearProblem
+from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
+from tngd_hw.topologies.op_amp_cells import add_integrators, add_noise, add_sources
+from tngd_hw.topologies.signed_array import (
+    add_rails,
+    array_components,
+    array_scale,
+    rail_amplifiers,
+    rail_blocks,
+)
 from tngd_hw.topologies.spectrum import stable_and_regular
+from tngd_hw.topologies.summing_network import SummingNetwork, joined_banks
 
 __all__ = ["Integrator"]
 
@@ -30,187 +41,116 @@ class Integrator:
     """Any matrix whose eigenvalues have positive real parts, with entries of either sign."""
 
     name = "integrator"
+    encodings = (Encoding.BALANCED, Encoding.OFFSET)
+    quantities = frozenset({Quantity.SOLUTION, Quantity.INVERSE, Quantity.SAMPLES})
+    matrix_roles = (Role.ARRAY,)
 
-    def inventory(self, nodes: int) -> Inventory:
-        """An n x n array; input, inverter and capacitor one a node; two amplifiers a node."""
-        per_node = (
-            Role.INPUT, Role.INVERTER_INPUT, Role.INVERTER_FEEDBACK, Role.INTEGRATION,
-            Role.INTEGRATOR_AMPLIFIER, Role.INVERTER_AMPLIFIER,
-        )  # fmt: skip
-        return {Role.ARRAY: (nodes, nodes), **dict.fromkeys(per_node, (nodes, 1))}
+    def inventory(self, layout: Layout) -> Inventory:
+        """An n x n array, an input resistor, a capacitor and an integrator a node, and what makes the rails."""
+        n = layout.nodes
+        built: dict[Role, tuple[int, int]] = {Role.ARRAY: (n, n), Role.INPUT: (n, 1)}
+        if layout.encoding is Encoding.BALANCED:
+            built |= {Role.INVERTER_INPUT: (n, 1), Role.INVERTER_FEEDBACK: (n, 1)}
+        else:
+            built |= {Role.REFERENCE_ARRAY: (n, 1), Role.REFERENCE_INPUT: (1, n), Role.REFERENCE_FEEDBACK: (1, 1)}
+        built |= {Role.INTEGRATION: (n, 1), Role.INTEGRATOR_AMPLIFIER: (n, 1)}
+        return built | {role: (count, 1) for role, count in rail_amplifiers(n, layout.encoding).items()}
 
-    def check(self, A: Tensor) -> Status:
+    def check(self, problem: LinearProblem, hardware: HardwareSpec, layout: Layout) -> Status:
         """Stable and regular: all Re eig(A) > 0."""
-        return stable_and_regular(A)
+        del hardware, layout
+        return stable_and_regular(problem.dense_matrix())
 
-    def elements(self, A: Tensor, hardware: HardwareSpec, g0: float, noise_psd: float) -> Elements:
-        """Array conductances g0 |A_ij| on the rail of the sign of A_ij; an entry of zero has no resistor."""
+    def own_scaling(self, problem: LinearProblem) -> None:
+        """None: every matrix is held as it is."""
+        del problem
+
+    def scales(self, problem: LinearProblem, hardware: HardwareSpec, layout: Layout) -> Scales:
+        """g0 makes the largest conductance of the array the smallest resistance; tau = C/g0; v_in = -(g0/g_in) v0 b."""
+        unit, C = 1.0 / hardware.resistors.resistance_ohm, hardware.capacitors.capacitance_farad
+        g0 = array_scale(problem.dense_matrix(), layout.encoding, unit)
+        return Scales(g0, 1.0, C, C / g0, -g0 / unit)
+
+    def elements(self, problem: LinearProblem, design: Design) -> Elements:
+        """Array conductances g0 |A_ij| and one of each other component a node."""
+        A, hardware = problem.dense_matrix(), design.hardware
         n = A.shape[0]
-        row, column = torch.nonzero(A, as_tuple=True)
-        entry = A[row, column]
-        unit = 1.0 / hardware.resistors.resistance_ohm
-        components = {
-            Role.ARRAY: Component(row, column, g0 * entry.abs(), torch.sign(entry)),
-            Role.INPUT: Component.per_node(unit, n),
-            Role.INVERTER_INPUT: Component.per_node(unit, n),
-            Role.INVERTER_FEEDBACK: Component.per_node(unit, n),
+        components = array_components(A, design) | {
+            Role.INPUT: Component.per_node(1.0 / hardware.resistors.resistance_ohm, n),
             Role.INTEGRATION: Component.per_node(hardware.capacitors.capacitance_farad, n),
         }
-        if noise_psd > 0:
-            components[Role.NOISE] = Component.per_node(noise_psd, n)
-        return Elements(n, components, {})
+        if design.noise_psd > 0:
+            components[Role.NOISE] = Component.per_node(design.noise_psd, n)
+        return Elements(n, components, {Role.INTEGRATOR_AMPLIFIER: n} | rail_amplifiers(n, design.layout.encoding), {})
 
-    def netlist(self, elements: Elements, input_volt: Tensor, initial_volt: Tensor) -> Netlist:
+    def netlist(self, elements: Elements, inputs: Tensor, initial_volt: Tensor) -> Netlist:
         """Nodes ``out0``, ``sum0``, ``inv0``, ``in0`` and so on; inputs are the sources ``in0``, outputs ``out0``."""
         numbers = range(elements.n)
         build = NetlistBuilder(f"integrator array of {elements.n} nodes")
-        node = {prefix: build.nodes([f"{prefix}{i}" for i in numbers]) for prefix in ("out", "sum", "inv", "in")}
-        inputs, outputs = [f"in{i}" for i in numbers], [f"out{i}" for i in numbers]
-        ground = np.zeros_like(node["in"])
-        build.add(Kind.VOLTAGE_SOURCE, inputs, np.stack([node["in"], ground], 1), input_volt.numpy())
-        resistance = 1.0 / elements.value(Role.INPUT).numpy()
-        build.add(Kind.RESISTOR, [f"b_{i}" for i in numbers], np.stack([node["in"], node["sum"]], 1), resistance)
-        _add_array(build, elements.components[Role.ARRAY], node)
-        if Role.NOISE in elements.components:
-            density = elements.value(Role.NOISE).numpy()
-            places = np.stack([ground, node["sum"]], 1)
-            build.add(Kind.CURRENT_SOURCE, [f"noise{i}" for i in numbers], places, 0.0, noise_psd=density)
-        _add_cells(build, elements, node, initial_volt.numpy())
-        return build.netlist(inputs=inputs, outputs=outputs)
+        outputs = [f"out{i}" for i in numbers]
+        out, summing = build.nodes(outputs), build.nodes([f"sum{i}" for i in numbers])
+        driven, names = add_sources(build, inputs.numpy())
+        places = torch.stack([torch.from_numpy(driven), torch.from_numpy(summing)], 1).numpy()
+        build.add(Kind.RESISTOR, [f"b_{i}" for i in numbers], places, 1.0 / elements.value(Role.INPUT).numpy())
+        (rails,) = _rail_roles(elements)
+        add_rails(build, elements, out, summing, {rails: _network(elements).stage_voltages(initial_volt)})
+        add_noise(build, elements, summing)
+        add_integrators(build, elements, summing, out, initial_volt.numpy())
+        return build.netlist(inputs=names, outputs=outputs)
 
     def linear_sde(self, elements: Elements) -> LinearSDE:
-        """Closed form: n states with ideal amplifiers, 3 n with real ones (see :func:`_real_matrices`)."""
-        real = Role.INTEGRATOR_AMPLIFIER in elements.amplifiers
-        F, E, B = _real_matrices(elements) if real else _ideal_matrices(elements)
+        """See :class:`~tngd_hw.topologies.summing_network.SummingNetwork`; n states ideal, 2 n and the rails real."""
         n = elements.n
-        C = torch.zeros(n, F.shape[-1], dtype=torch.float64)
-        first = n if real else 0
-        C[:, first : first + n] = torch.eye(n, dtype=torch.float64)
-        names = tuple(f"out{i}" for i in range(n))
-        return LinearSDE(F, E, B, C, input_names=(*(f"in{i}" for i in range(n)), "constant"), output_names=names)
+        names = [f"in{i}" for i in range(n)], [f"out{i}" for i in range(n)]
+        return _network(elements).linear_sde(n, *names)
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
-        """Capacitors and integrator outputs at ``initial_volt``, inverters at its negative."""
-        if Role.INTEGRATOR_AMPLIFIER not in elements.amplifiers:
-            return initial_volt
-        return torch.cat([initial_volt, initial_volt, -initial_volt])
+        """Capacitors and integrators at ``initial_volt``, the rails settled to it."""
+        return _network(elements).initial_state(initial_volt)
 
     def voltage_limit(self, elements: Elements, hardware: HardwareSpec) -> Tensor:
-        """The swing, or what the output current allows into the column of resistors at a node (virtual grounds)."""
+        """The swing, or what the output current allows into the resistors at an output (virtual grounds)."""
         n, amplifiers = elements.n, hardware.amplifiers
         if amplifiers is None:
             return torch.full((n,), math.inf, dtype=torch.float64)
-        direct, inverted = (elements.components[Role.ARRAY].dense(n, sign).sum(-2) for sign in (1, -1))
-        load = torch.maximum(
-            direct + elements.value(Role.INVERTER_INPUT), inverted + elements.value(Role.INVERTER_FEEDBACK)
-        )
-        return torch.clamp(amplifiers.output_current_ampere / load, max=amplifiers.output_swing_volt)
+        loads = self.amplifier_loads(elements)
+        limit = amplifiers.output_current_ampere / loads[Role.INTEGRATOR_AMPLIFIER].output_siemens
+        (rails,) = _rail_roles(elements)  # an inverter has the voltage of its node, the reference at most that of all
+        rail_limit = amplifiers.output_current_ampere / loads[rails].output_siemens
+        rail_limit = rail_limit if rails is Role.INVERTER_AMPLIFIER else rail_limit.expand_as(limit)
+        return torch.minimum(limit, rail_limit).clamp(max=amplifiers.output_swing_volt)
+
+    def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:
+        """Row sums, feedback and column sums of the conductances, by role."""
+        network, n = _network(elements), elements.n
+        P, total = network.conductance, network.total
+        feedback = torch.diagonal(P, dim1=-2, dim2=-1)
+        driven = P.sum(-2)
+        (rails,) = _rail_roles(elements)
+        none = torch.zeros_like(total[..., :n])
+        return {
+            Role.INTEGRATOR_AMPLIFIER: AmplifierLoad(total[..., :n], none, driven[..., :n]),
+            rails: AmplifierLoad(total[..., n:], feedback[..., n:], driven[..., n:]),
+        }
+
+    def common_mode_rates(self, elements: Elements) -> None:
+        """None: every node is an output."""
+        del elements
 
 
-def _add_array(build: NetlistBuilder, array: Component, node: dict[str, np.ndarray]) -> None:
-    row, column = array.row.numpy(), array.column.numpy()
-    rail = np.where(array.sign.numpy() > 0, node["out"][column], node["inv"][column])
-    names = [f"a_{i}_{j}" for i, j in zip(row.tolist(), column.tolist(), strict=True)]
-    build.add(Kind.RESISTOR, names, np.stack([rail, node["sum"][row]], 1), 1.0 / array.value.numpy())
+def _rail_roles(elements: Elements) -> tuple[Role, ...]:
+    return tuple(role for role in elements.counts if role is not Role.INTEGRATOR_AMPLIFIER)
 
 
-def _add_cells(build: NetlistBuilder, elements: Elements, node: dict[str, np.ndarray], start: np.ndarray) -> None:
-    numbers = range(elements.n)
-    integrators, inverters = [f"int{i}" for i in numbers], [f"inv{i}" for i in numbers]
-    summing, rails = np.stack([node["sum"], node["out"]], 1), np.stack([node["out"], node["inv"]], 1)
-    capacitance = elements.value(Role.INTEGRATION).numpy()
-    resistances = {
-        "rin": 1.0 / elements.value(Role.INVERTER_INPUT).numpy(),
-        "rf": 1.0 / elements.value(Role.INVERTER_FEEDBACK).numpy(),
-    }
-    if Role.INTEGRATOR_AMPLIFIER not in elements.amplifiers:
-        build.add_cells("integrator_ideal", integrators, summing, cint=capacitance, ic=start)
-        build.add_cells("inverter_ideal", inverters, rails, **resistances)
-        return
-    banks = (
-        {"gain": a.open_loop_gain.numpy(), "gbw": a.gain_bandwidth_hz.numpy(), "offset": a.offset_volt.numpy()}
-        for a in (elements.amplifiers[r] for r in (Role.INTEGRATOR_AMPLIFIER, Role.INVERTER_AMPLIFIER))
-    )
-    integrating, inverting = banks
-    build.add_cells("integrator", integrators, summing, cint=capacitance, ic=start, **integrating)
-    build.add_cells("inverter", inverters, rails, ic=0.0 - start, **resistances, **inverting)
-
-
-_Matrices = tuple[Tensor, Tensor, Tensor]
-
-
-def _ideal_matrices(elements: Elements) -> _Matrices:
-    """States V: C dV = -((G+ - G- rho) V + g_in V_in) dt - sqrt(S/2) dW, rho = R_f/R_in of the inverters."""
-    n = elements.n
-    direct, inverted = (elements.components[Role.ARRAY].dense(n, sign) for sign in (1, -1))
-    rho = elements.value(Role.INVERTER_INPUT) / elements.value(Role.INVERTER_FEEDBACK)
-    C = elements.value(Role.INTEGRATION)[..., None]
-    F = -(direct - inverted * rho[..., None, :]) / C
-    drive = -torch.diag_embed(elements.value(Role.INPUT)) / C
-    E = torch.cat([drive, torch.zeros_like(drive[..., :1])], dim=-1)
-    return F, E, _noise_columns(elements, -1.0 / C)
-
-
-def _real_matrices(elements: Elements) -> _Matrices:
-    """States (v_c, V, W): capacitor voltages, integrator outputs, inverted rails; s = V - v_c at the summing nodes.
-
-    C dv_c/dt = -(G+ V + G- W + g_in V_in - G_sum s) - noise,   G_sum = sum_j (G+ + G-)_ij + g_in
-    dV/dt = -w0 V - w_u (s - V_os),                              w0 = 2 pi GBW/A0,  w_u = 2 pi GBW
-    dW/dt = -w0' W - w_u' (q - V_os'),                           q = (g_i V + g_f W)/(g_i + g_f)
-    """
-    elements = _one_batch(elements)
-    n = elements.n
-    direct, inverted = (elements.components[Role.ARRAY].dense(n, sign) for sign in (1, -1))
-    g_in = elements.value(Role.INPUT)
-    C = elements.value(Role.INTEGRATION)[..., None]
-    total = torch.diag_embed(direct.sum(-1) + inverted.sum(-1) + g_in)
-    fast, slow, offset = _poles(elements, Role.INTEGRATOR_AMPLIFIER)
-    fast_inv, slow_inv, offset_inv = _poles(elements, Role.INVERTER_AMPLIFIER)
-    g_i, g_f = elements.value(Role.INVERTER_INPUT), elements.value(Role.INVERTER_FEEDBACK)
-    share = g_i / (g_i + g_f)
-    zero = torch.zeros_like(direct)
-    diag = torch.diag_embed
-    F = torch.cat(
-        [
-            torch.cat([-total / C, (total - direct) / C, -inverted / C], -1),
-            torch.cat([diag(fast), -diag(slow + fast), zero], -1),
-            torch.cat([zero, -diag(fast_inv * share), -diag(slow_inv + fast_inv * (1 - share))], -1),
-        ],
-        dim=-2,
-    )
-    drive = torch.cat([-diag(g_in) / C, zero, zero], dim=-2)
-    constant = torch.cat([torch.zeros_like(g_in), fast * offset, fast_inv * offset_inv], dim=-1)
-    column = _noise_columns(elements, -1.0 / C)
-    B = torch.cat([column, torch.zeros(*column.shape[:-2], 2 * n, column.shape[-1], dtype=torch.float64)], dim=-2)
-    return F, torch.cat([drive, constant[..., None]], dim=-1), B
-
-
-def _one_batch(elements: Elements) -> Elements:
-    """The same elements with the axis of the chips in every value, also where all chips are alike."""
-    banks = elements.amplifiers.values()
-    batch = max((c.value.shape[:-1] for c in elements.components.values()), key=len)
-    batch = max([batch, *(bank.offset_volt.shape[:-1] for bank in banks)], key=len)
-    for role in elements.components:
-        elements = elements.with_values(role, lambda c: c.value.expand(*batch, c.value.shape[-1]))
-    for role, bank in elements.amplifiers.items():
-        wide = AmplifierBank(
-            *(v.expand(*batch, v.shape[-1]) for v in (bank.open_loop_gain, bank.gain_bandwidth_hz, bank.offset_volt))
-        )
-        elements = elements.with_amplifiers(role, wide)
-    return elements
-
-
-def _poles(elements: Elements, role: Role) -> _Matrices:
-    """w_u = 2 pi GBW, w0 = w_u/A0 and the offset of one bank of amplifiers, each (..., n)."""
-    bank = elements.amplifiers[role]
-    fast = 2 * math.pi * bank.gain_bandwidth_hz
-    return fast, fast / bank.open_loop_gain, bank.offset_volt
-
-
-def _noise_columns(elements: Elements, per_ampere: Tensor) -> Tensor:
-    """Columns sqrt(S/2) of the injected noise currents, times their action on a node; no columns without noise."""
-    shape = elements.value(Role.INTEGRATION).shape
-    if Role.NOISE not in elements.components:
-        return torch.zeros(*shape, 0, dtype=torch.float64)
-    strength = torch.sqrt(elements.value(Role.NOISE) / 2)
-    return torch.diag_embed(strength) * per_ampere
+def _network(elements: Elements) -> SummingNetwork:
+    """Integrators first, then the amplifiers of the rails."""
+    elements = elements.one_batch()
+    P = rail_blocks(elements)
+    drive = torch.diag_embed(elements.value(Role.INPUT))
+    none = torch.zeros(*drive.shape[:-2], P.shape[-1] - elements.n, elements.n, dtype=torch.float64)
+    noise = elements.components.get(Role.NOISE)
+    banks = [elements.amplifiers[role] for role in elements.counts if role in elements.amplifiers]
+    return SummingNetwork(
+        P, torch.cat([drive, none], -2), elements.value(Role.INTEGRATION), None if noise is None else noise.value,
+        joined_banks(banks) if banks else None,
+    )  # fmt: skip

@@ -14,8 +14,9 @@ from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist import Netlist
 from tngd_hw.outcome import MisuseError, Outcome, OutcomeError, Status
 from tngd_hw.problem import LinearProblem, as_real_tensor
-from tngd_hw.topologies.base import Scales, Topology
-from tngd_hw.topologies.report import MappingReport
+from tngd_hw.topologies.base import Design, Scales, Topology
+from tngd_hw.topologies.design_report import DesignReport, design_report
+from tngd_hw.topologies.mapping_report import MappingReport, mapping_report
 
 __all__ = ["NETLIST_ELEMENT_LIMIT", "Drive", "LoadedChip"]
 
@@ -28,11 +29,11 @@ class Drive:
     """What is put on a loaded chip for one run.
 
     Attributes:
-        input_volt: v_in, shape (n,) or (n, k) for k right-hand sides.
-        initial_volt: Node voltages held by the reset at t = 0, same shape.
+        inputs: Values of the sources, volt or ampere by topology, shape (n,) or (n, k) for k right-hand sides.
+        initial_volt: Output voltages held by the reset at t = 0, same shape.
     """
 
-    input_volt: Tensor
+    inputs: Tensor
     initial_volt: Tensor
 
 
@@ -43,26 +44,33 @@ class LoadedChip:
     Attributes:
         chip: The die.
         problem: What it was given.
+        mapped: What the circuit holds: the problem, or (D A D, D b) after two-sided scaling.
+        scaling: D, shape (n,), or None: x = D y, y the unknowns of ``mapped``.
         topology: The circuit.
-        scales: g0, v0, C and g_in.
+        design: Hardware, layout, scales and noise.
         kappa: Strength of the injected noise: Cov(x) -> kappa A^-1 for symmetric A.
         status: OK, or why this chip cannot give the answer; engines return it instead of running.
         programmed: This chip's element values, or None where the matrix does not fit; see :attr:`elements`.
-        summary: The MappingReport, or None where the matrix does not fit; see :attr:`report`.
     """
 
     chip: Chip
     problem: LinearProblem
+    mapped: LinearProblem
+    scaling: Tensor | None
     topology: Topology
-    scales: Scales
+    design: Design
     kappa: float
     status: Status
     programmed: Elements | None = field(repr=False)
-    summary: MappingReport | None = field(repr=False)
+
+    @property
+    def scales(self) -> Scales:
+        """g0, v0, C, tau and the input gain."""
+        return self.design.scales
 
     @property
     def tau(self) -> float:
-        """tau = C/g0 in seconds: the time unit of the paper."""
+        """The time unit in seconds: tau = C/g0, the paper's, where the circuit is the paper's filter."""
         return self.scales.tau_s
 
     @property
@@ -77,16 +85,26 @@ class LoadedChip:
             raise OutcomeError(self.status)
         return self.programmed
 
-    @property
-    def report(self) -> MappingReport:
-        """What the mapping did; OutcomeError where the matrix does not fit."""
-        if self.summary is None:
+    @cached_property
+    def nominal(self) -> Elements:
+        """The elements as they were asked for, before this chip's deviations and with ideal amplifiers."""
+        if self.programmed is None:
             raise OutcomeError(self.status)
-        return self.summary
+        return self.topology.elements(self.mapped, self.design)
+
+    @cached_property
+    def report(self) -> MappingReport:
+        """What the mapping did and what it loses; OutcomeError where the matrix does not fit."""
+        return mapping_report(self)
+
+    @cached_property
+    def design_report(self) -> DesignReport:
+        """What to expect of the circuit before it is simulated; OutcomeError where the matrix does not fit."""
+        return design_report(self)
 
     @cached_property
     def voltage_limit(self) -> Tensor:
-        """Largest |node voltage| of every node, shape (..., n); infinite for ideal amplifiers."""
+        """Largest |output voltage| of every node, shape (..., n); infinite where nothing limits it."""
         return self.topology.voltage_limit(self.elements, self.chip.hardware)
 
     @cached_property
@@ -107,9 +125,10 @@ class LoadedChip:
         return replace(self, chip=single, programmed=self.elements.chip(chip))
 
     def drive(self, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None) -> Drive:
-        """Voltages for right-hand side ``b`` (default: the problem's, or 0) from ``x0`` (default 0).
+        """Sources for right-hand side ``b`` (default: the problem's, or 0) from ``x0`` (default 0).
 
-        v_in = -(g0 v0 / g_in) b and v(0) = v0 x0; shapes (n,) or (n, k), broadcast against each other.
+        Source i has the value input_gain v0 D_i b_i, and v(0) = v0 x0/D; shapes (n,) or (n, k), broadcast against each
+        other.
         """
         right = self.problem.b if b is None else as_real_tensor(b, "b")
         start = None if x0 is None else as_real_tensor(x0, "x0")
@@ -120,9 +139,18 @@ class LoadedChip:
                 raise MisuseError(f"{name} has shape {tuple(value.shape)}: expected ({self.n},) or ({self.n}, k)")
         if right.shape != start.shape:
             raise MisuseError(f"b has {right.shape[1]} columns and x0 has {start.shape[1]}: give the same number")
-        s = self.scales
-        gain = s.conductance_siemens * s.voltage_volt / s.input_conductance_siemens
-        return Drive(-gain * right, s.voltage_volt * start)
+        if self.scaling is not None:
+            D = self.scaling if right.ndim == 1 else self.scaling[:, None]
+            right, start = D * right, start / D
+        v0 = self.scales.voltage_volt
+        return Drive(self.scales.input_gain * v0 * right, v0 * start)
+
+    def unknowns(self, volt: Tensor, node_axis: int = -1) -> Tensor:
+        """x = D v/v0 of output voltages, nodes along ``node_axis`` (-1, or -2 with right-hand sides behind)."""
+        x = volt / self.scales.voltage_volt
+        if self.scaling is None:
+            return x
+        return x * (self.scaling if node_axis == -1 else self.scaling[:, None])
 
     def netlist(self, drive: Drive | None = None, chip: int = 0) -> Netlist:
         """The circuit of one chip with one drive (default: the problem's b from rest).
@@ -136,10 +164,10 @@ class LoadedChip:
         if count > NETLIST_ELEMENT_LIMIT:
             detail = f"the circuit has {count} elements, netlists are written up to {NETLIST_ELEMENT_LIMIT}"
             raise OutcomeError(Status(Outcome.NOT_REALIZABLE, detail))
-        if drive.input_volt.ndim != 1:
-            k = drive.input_volt.shape[1]
+        if drive.inputs.ndim != 1:
+            k = drive.inputs.shape[1]
             raise MisuseError(f"a netlist has one right-hand side, this drive has {k}: make one netlist a column")
-        return self.topology.netlist(elements, drive.input_volt, drive.initial_volt)
+        return self.topology.netlist(elements, drive.inputs, drive.initial_volt)
 
     def linear_sde(self) -> LinearSDE:
         """The closed-form equations of this chip's circuit, batched over chips."""
