@@ -92,10 +92,10 @@ class Integrator:
         driven, names = add_sources(build, inputs.numpy())
         places = torch.stack([torch.from_numpy(driven), torch.from_numpy(summing)], 1).numpy()
         build.add(Kind.RESISTOR, [f"b_{i}" for i in numbers], places, 1.0 / elements.value(Role.INPUT).numpy())
+        add_integrators(build, elements, summing, out, initial_volt.numpy())
         (rails,) = _rail_roles(elements)
         add_rails(build, elements, out, summing, {rails: _network(elements).stage_voltages(initial_volt)})
         add_noise(build, elements, summing)
-        add_integrators(build, elements, summing, out, initial_volt.numpy())
         return build.netlist(inputs=names, outputs=outputs)
 
     def linear_sde(self, elements: Elements) -> LinearSDE:

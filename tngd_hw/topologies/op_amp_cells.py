@@ -105,7 +105,7 @@ def _add_row(build: NetlistBuilder, cell: str, row: StageRow, resistances: Mappi
     if row.bank is None:
         build.add_cells(f"{cell}_ideal", names, ports, **resistances)
     else:
-        build.add_cells(cell, names, ports, ic=row.start, **resistances, **_parameters(row.bank))
+        build.add_cells(cell, names, ports, ic=row.start + 0.0, **resistances, **_parameters(row.bank))
 
 
 def _parameters(bank: AmplifierBank) -> Mapping[str, _Values]:
