@@ -50,16 +50,17 @@ def _krylov(rows: dict[str, Any]) -> str:
         ],
     )
     text += f"\nEuler needs {_text(mean['ratio'])} times the products (wanted: >= 10).\n"
-    return text + _section(
-        "Matrix-free noise, N = 1000, t = 50 tau, two arrays 2 % apart (not symmetric)",
+    text += _section(
+        "Matrix-free noise, N = 1000, t = 50 tau, two arrays 2 % apart (not symmetric): error of the covariance",
+        ["method", "products with F and F^T", "error"],
         [
-            "products with F and F^T",
-            "seconds",
-            "estimated error / norm",
-            "Euler-Maruyama, largest stable step: products",
+            ["krylov_noise", noise["products"], f"at most {_text(noise['covariance_error'])}"],
+            ["Euler-Maruyama, largest stable step", noise["euler_products"], noise["euler_error"]],
+            ["Euler-Maruyama, our error", noise["euler_products_for_our_error"], noise["euler_error_then"]],
         ],
-        [[noise["products"], noise["seconds"], noise["estimated_error"], noise["euler_products"]]],
     )
+    ratio, seconds = _text(noise["ratio"]), _text(noise["seconds"])
+    return text + f"\nEuler-Maruyama needs {ratio} times the products; the draw took {seconds} s.\n"
 
 
 def _low_rank(rows: dict[str, Any]) -> str:

@@ -114,3 +114,9 @@ def one_ulp(matrix: Array, seed: int) -> Array:
     """Every entry moved by one ulp of the largest entry of the matrix, up or down at random, zeros too."""
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=matrix.shape)
     return matrix + signs * np.spacing(np.abs(matrix).max())
+
+
+def one_ulp_of_each(matrix: Array, seed: int) -> Array:
+    """Every entry moved by one ulp of its own, up or down at random: zeros stay zero, small entries nearly so."""
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=matrix.shape)
+    return matrix + signs * np.where(matrix == 0.0, 0.0, np.spacing(np.abs(matrix)))

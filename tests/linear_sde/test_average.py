@@ -148,5 +148,5 @@ def test_misuse_of_edges() -> None:
     sde, generator = LinearSDE([[-1.0]], B=[[1.0]]), np.random.default_rng(0)
     with pytest.raises(MisuseError, match="edges has 1 entry"):
         sample_averages(sde, [1.0], generator=generator)
-    with pytest.raises(MisuseError, match=re.escape("times[1] = 1.0 after times[0] = 1.0")):
+    with pytest.raises(MisuseError, match=re.escape("edges[1] = 1.0 after edges[0] = 1.0")):
         sample_averages(sde, [1.0, 1.0], generator=generator)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from cases import spd_matrix, stable_matrix
+from cases import nonnormal_matrices, spd_matrix, stable_matrix
 from scipy.linalg import expm
 
 from tngd_hw.linear_sde import krylov_mean
@@ -48,6 +48,43 @@ def test_means_are_as_good_as_they_say(kind: str, t: float, tolerance: float) ->
     assert ours.status.ok
     assert error <= 2.0 * ours.error + 1e-11 * np.linalg.norm(exact)
     assert error <= 2.0 * tolerance * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("name", ["growing_first", "beyond_its_spectrum", "rotating", "transport", "mismatched_rows"])
+@pytest.mark.parametrize("t", [30.0, 1e3, 1e6])
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-8])
+def test_long_means_of_operators_whose_transients_grow(name: str, t: float, tolerance: float) -> None:
+    """t up to 1e6 times the slowest time constant is the stationary mean."""
+    size = 30 if name == "beyond_its_spectrum" else 60  # twice as many are unstable to anyone who rounds
+    F, rng = nonnormal_matrices(size)[name], np.random.default_rng(4)
+    matrix, w = torch.from_numpy(F), rng.normal(size=size)
+    ours = krylov_mean(lambda v: matrix @ v, t, w=torch.from_numpy(w), tolerance=tolerance)
+    block = np.zeros((size + 1, size + 1))
+    block[:size, :size], block[:size, size] = F, w
+    exact = expm(block * t)[:size, size] if t < 1e5 else -np.linalg.solve(F, w)
+    error = float(np.linalg.norm(ours.value.numpy() - exact))
+    assert ours.status.ok or (name == "beyond_its_spectrum" and tolerance < 1e-7)  # a gain of 3e4 costs digits
+    assert error <= ours.error + 1e-11 * np.linalg.norm(exact)
+
+
+def test_a_long_mean_costs_no_more_than_the_stationary_one() -> None:
+    """Rates 1e-3 to 1: products at 1e3, 1e6 and 1e9 slowest time constants, at a fixed tolerance."""
+    matrix, w = torch.from_numpy(_drift("symmetric")), torch.from_numpy(np.random.default_rng(5).normal(size=N))
+    products = []
+    for t in (1e6, 1e9, 1e12):
+        ours = krylov_mean(lambda v: matrix @ v, t, w=w, tolerance=1e-6)
+        exact = -np.linalg.solve(matrix.numpy(), w.numpy())
+        assert ours.status.ok
+        assert np.linalg.norm(ours.value.numpy() - exact) <= ours.error
+        products.append(ours.products)
+    assert products[2] <= products[0] + 15
+
+
+def test_growth_past_every_number_is_not_settled() -> None:
+    """A chain of 200: a part of it looks unstable, and so does the whole to anyone who rounds."""
+    matrix = torch.from_numpy(-np.eye(200) + np.diag(1.5 * np.ones(199), 1))
+    ours = krylov_mean(lambda v: matrix @ v, 1e4, w=torch.ones(200, dtype=torch.float64), max_products=60)
+    assert ours.status.outcome is Outcome.NOT_SETTLED
 
 
 def test_an_unfinished_mean_says_so_and_still_bounds_its_error() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tngd_hw.linear_sde import krylov_noise
 from tngd_hw.linear_sde.faber import apply_plan, plan_noise
+from tngd_hw.linear_sde.faber_steps import plan_steps, stepped_noise
 from tngd_hw.linear_sde.numerical_range import box_around
 from tngd_hw.outcome import MisuseError, Outcome
 
@@ -124,11 +125,95 @@ def test_a_budget_too_small_is_not_settled_and_the_error_says_by_how_much() -> N
     assert ours.error > 1e-6 * np.linalg.norm(ours.value.numpy())
 
 
+LONG = {
+    "growing_first": 40.0,
+    "mismatched_rows": 1e3,
+    "beyond_its_spectrum": 60.0,
+    "rotating": 300.0,
+    "transport": 30.0,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("later", [1.0, 20.0])
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-6])
+def test_steps_are_joined_as_well_as_they_say(name: str, later: float, tolerance: float) -> None:
+    """The joined draw against the same noises of the steps carried on by dense exponentials, and what was left out.
+
+    Symmetric parts have eigenvalues up to 0.49: over t = 1200 the bound of their growth would be e^588.
+    """
+    F, t, rng = DRIFTS[name], later * LONG[name], np.random.default_rng(3)
+    product, adjoint = _products(F)
+    plan = plan_steps(box_around(product, adjoint, N, 300, 1.0 / t), t, tolerance, 10_000)
+    blocks: list[Tensor] = []
+
+    def draw(rows: int) -> Tensor:
+        blocks.append(torch.from_numpy(rng.standard_normal((rows, N))))
+        return blocks[-1]
+
+    ours = stepped_noise(product, plan, tolerance, most=10_000, draw=draw)
+    P, x = _covariance(F, t), np.zeros(N)
+    for block in blocks:
+        x = expm(F * plan.h) @ x + apply_plan(product, plan.noise, block).numpy()
+    size = np.sqrt(np.trace(P))
+    left_out = np.trace(P - _covariance(F, plan.h * len(blocks)))
+    assert plan.count > 1
+    assert ours.relative <= tolerance
+    assert np.linalg.norm(ours.value.numpy() - x) <= ours.relative * size
+    assert left_out <= (ours.relative * size) ** 2 + 1e-13 * np.trace(P)
+    assert 0.3 < ours.size / size < 3.0
+
+
+@pytest.mark.parametrize("name", ["growing_first", "beyond_its_spectrum", "transport"])
+def test_the_noise_of_a_step_is_right_in_every_direction(name: str) -> None:
+    """Whitened with the covariance of the step, no direction is off by more than the plan says: so joining is safe."""
+    F = DRIFTS[name]
+    product, adjoint = _products(F)
+    plan = plan_steps(box_around(product, adjoint, N, 300, 1e-3), 1000.0, 1e-4, 10_000)
+    r = plan.noise.weights.shape[1]
+    M = apply_plan(product, plan.noise, torch.eye(r * N, dtype=torch.float64).reshape(r, N, r * N)).numpy()
+    Q = _covariance(F, plan.h)
+    assert np.linalg.eigvalsh(Q)[0] >= (1.0 - 1e-10) * plan.level**2
+    lower = np.linalg.cholesky(Q)
+    white = np.linalg.solve(lower, np.linalg.solve(lower, M @ M.T - Q).T)
+    theta = plan.noise.error / plan.level
+    assert np.linalg.norm(white, 2) <= 2.0 * theta + theta**2 + 1e-10
+
+
+@pytest.mark.parametrize("name", ["growing_first", "beyond_its_spectrum"])
+def test_a_very_long_time_is_the_stationary_law_and_costs_no_more(name: str) -> None:
+    """Mean square of whitened draws within 5 standard errors of 1; t = 1e9 takes the products of t = 1e3."""
+    F = DRIFTS[name]
+    product, adjoint = _products(F)
+    lower, rng = np.linalg.cholesky(_covariance(F, 1e3)), np.random.default_rng(6)
+    options = {"size": N, "noise": 1.0, "generator": rng, "adjoint": adjoint, "tolerance": 1e-3}
+    draws = [krylov_noise(product, 1e9, **options) for _ in range(10)]
+    white = np.linalg.solve(lower, np.stack([draw.value.numpy() for draw in draws], axis=1))
+    assert all(draw.status.ok for draw in draws)
+    assert abs((white**2).mean() - 1.0) < 5.0 * np.sqrt(2.0 / white.size)
+    products = [krylov_noise(product, t, **options).products for t in (1e3, 1e9)]
+    assert products[1] <= 1.3 * products[0]
+
+
+def test_an_unstable_drift_is_drawn_up_to_its_time() -> None:
+    F = np.array([[0.3, 1.0], [-1.0, -0.1]])
+    product, adjoint = _products(F)
+    P, rng = _covariance(F, 60.0), np.random.default_rng(1)
+    draws = [
+        krylov_noise(product, 60.0, size=2, noise=1.0, generator=rng, adjoint=adjoint, tolerance=1e-3)
+        for _ in range(20)
+    ]
+    white = np.linalg.solve(np.linalg.cholesky(P), np.stack([draw.value.numpy() for draw in draws], axis=1))
+    assert all(draw.status.ok for draw in draws)
+    assert abs((white**2).mean() - 1.0) < 5.0 * np.sqrt(2.0 / white.size)
+
+
 def test_growth_that_leaves_no_digit_is_not_settled() -> None:
-    """The symmetric part has an eigenvalue near 0.5: e^(0.5 t) at t = 200 leaves float64 no digit."""
-    product, adjoint = _products(-np.eye(N) + np.diag(1.5 * np.ones(N - 1), 1))
-    ours = krylov_noise(product, 200.0, size=N, noise=1.0, generator=np.random.default_rng(0), adjoint=adjoint)
+    """200 states in a chain: transients of 1e10 at t = 50, and a rounding error of F makes it unstable."""
+    product, adjoint = _products(-np.eye(200) + np.diag(1.5 * np.ones(199), 1))
+    ours = krylov_noise(product, 200.0, size=200, noise=1.0, generator=np.random.default_rng(0), adjoint=adjoint)
     assert ours.status.outcome is Outcome.NOT_SETTLED
+    assert ours.error > 1e-6 * np.linalg.norm(ours.value.numpy())
 
 
 @pytest.mark.parametrize("condition", [1e3, 1e1])

@@ -26,12 +26,15 @@ def _factors(kind: str) -> tuple[Array, Array | None]:
     if kind == "dependent":
         U[:, 3] = U[:, 0] + 1e-9 * U[:, 1]
         return U, None
+    if kind == "empty_column":
+        U[:, 3] = 0.0
+        return U, None
     if kind == "mismatched":
         return U, U * (1.0 + 0.05 * rng.normal(size=U.shape))
     return U, 0.3 * rng.normal(size=U.shape) + U
 
 
-KINDS = ["symmetric", "dependent", "mismatched", "far_from_symmetric"]
+KINDS = ["symmetric", "dependent", "empty_column", "mismatched", "far_from_symmetric"]
 
 
 def _dense_covariance(F: Array, D: Array, t: float) -> Array:

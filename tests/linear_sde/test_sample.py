@@ -17,6 +17,7 @@ from scipy import stats
 
 from tngd_hw.linear_sde import LinearSDE, sample_at, state_sample_at, state_sample_blocks, stationary_covariance
 from tngd_hw.linear_sde.paths import DenseSteps, DiagonalSteps, IrregularSteps, noise_steps
+from tngd_hw.linear_sde.recursion import diagonal_recursion, recursion
 from tngd_hw.outcome import MisuseError
 
 Array = npt.NDArray[np.float64]
@@ -107,6 +108,23 @@ def test_one_long_path_is_stationary_with_the_right_memory(*, symmetric: bool) -
     noise = after - before @ exact.Phi.T
     assert _worst_standard_error(noise, exact.Q) < 5.5
     assert _worst_standard_error(np.sqrt(1.05) * noise, exact.Q) > 5.5
+
+
+@pytest.mark.parametrize("paths", [1, 3])
+def test_a_path_in_pieces_is_the_path_step_by_step(paths: int) -> None:
+    """Cut and carried on, dense and diagonal, the first step of another kind: against the plain loop."""
+    rng = np.random.default_rng(0)
+    Phi, decay = 0.9 * np.linalg.qr(rng.normal(size=(4, 4)))[0], rng.uniform(-0.9, 0.9, 4)
+    noise, start = rng.normal(size=(1001, paths, 4)), rng.normal(size=(paths, 4))
+    which = [0] + [1] * 1000
+    ours = recursion([None, torch.from_numpy(Phi)], which, torch.from_numpy(noise), torch.from_numpy(start))
+    factors = torch.from_numpy(np.stack([np.ones(4), decay])[:, None])
+    other = diagonal_recursion(factors, which, torch.from_numpy(noise), torch.from_numpy(start))
+    x, y = start + noise[0], start + noise[0]
+    for i in range(1, 1001):
+        x, y = x @ Phi.T + noise[i], y * decay + noise[i]
+        np.testing.assert_allclose(ours[i].numpy(), x, rtol=0.0, atol=1e-13)
+        np.testing.assert_allclose(other[i].numpy(), y, rtol=0.0, atol=1e-13)
 
 
 def test_a_start_from_the_stationary_law_stays_there() -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from cases import SDE_CASES, SdeCase, rlc_cell, spd_matrix
 
-from tngd_hw.linear_sde import LinearSDE, mean_at, sample_at, stationary_covariance, stationary_mean, transition
+from tngd_hw.linear_sde import LinearSDE, mean_at, sample_at, stationary_covariance, stationary_mean, system, transition
+from tngd_hw.linear_sde.structure import structure_of
 from tngd_hw.outcome import MisuseError, Outcome
 
 
@@ -80,6 +81,24 @@ def test_structure_is_measured() -> None:
     thermal = LinearSDE(-G / capacitances[:, None], B=np.linalg.cholesky(2.0 * G) / capacitances[:, None]).structure
     assert thermal.reversible
     assert not thermal.symmetric
+
+
+def test_structure_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first use, by whoever asks first, and never again."""
+    calls: list[int] = []
+
+    def counted(F: torch.Tensor, B: torch.Tensor) -> system.Structure:
+        calls.append(1)
+        return structure_of(F, B)
+
+    monkeypatch.setattr(system, "structure_of", counted)
+    sde = LinearSDE(-spd_matrix(4, 1), np.eye(4), np.eye(4))
+    assert not calls
+    for seed in range(3):
+        sample_at(sde, [1.0, 2.0], generator=np.random.default_rng(seed))
+        mean_at(sde, np.linspace(0.0, 9.0, 500), u=np.ones(4))
+        assert sde.structure is sde.structure
+    assert len(calls) == 1
 
 
 def test_a_five_percent_mismatch_breaks_the_structure() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,6 +57,8 @@ class Arnoldi:
             raise StopIteration
         vector = checked_product(self._product, self._basis[m])
         size = norm(vector)
+        if not math.isfinite(size):
+            raise MisuseError(f"product gave {size} as the norm of F v for a unit vector v: it has to be finite")
         for _ in range(2):
             overlap = self._basis[: m + 1] @ vector
             vector = vector - overlap @ self._basis[: m + 1]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from tngd_hw.linear_sde.dense import broadcast, identity
 from tngd_hw.linear_sde.system import LinearSDE
+from tngd_hw.outcome import MisuseError
 
 __all__ = ["append_output_integrals", "blocks", "noise_as_input", "noise_as_output"]
 
@@ -22,8 +25,15 @@ def append_output_integrals(sde: LinearSDE, *, per_second: float = 1.0) -> Linea
         per_second: Factor in front of the integral, in 1/s (1 leaves output times seconds).
 
     Returns:
-        A system of n + p states.
+        A system of n + p states.  Cost: copies, O((n + p)^2).
+
+    Raises:
+        MisuseError: per_second is not positive.
+
+    Source: C. Van Loan, IEEE Trans. Autom. Control 23 (1978) 395, for integrals by augmentation.
     """
+    if not 0.0 < per_second < math.inf:
+        raise MisuseError(f"per_second = {per_second}: a factor in 1/s has to be positive and finite")
     C, D, D_w = (per_second * matrix for matrix in (sde.C, sde.D, sde.D_w))
     n, p = sde.n_states, sde.n_outputs
     return LinearSDE(
@@ -43,6 +53,12 @@ def noise_as_input(sde: LinearSDE) -> LinearSDE:
     """The same system driven by a known noise: inputs (u, xi) with E' = [E B], D' = [D D_w], and no noise left.
 
     Feed the samples that also drove another simulator: xi_i = dW_i / dt, held or joined by straight lines.
+
+    Args:
+        sde: The system, m inputs and q noises.
+
+    Returns:
+        A system of m + q inputs, the last q in 1/sqrt(s), named ``noise0`` and so on.  Cost: copies.
     """
     return LinearSDE(
         sde.F,
@@ -60,6 +76,12 @@ def noise_as_output(sde: LinearSDE) -> LinearSDE:
     """The same states with the white noise itself as outputs, y = xi: its time average over a step is dW / dt.
 
     ``sample_averages`` of this system draws exact states together with the Brownian increments that led to them.
+
+    Args:
+        sde: The system, q noises.
+
+    Returns:
+        A system with C = 0, D = 0 and D_w = I: q outputs in 1/sqrt(s), named ``noise0`` and so on.  Cost: copies.
     """
     q = sde.n_noises
     return LinearSDE(

@@ -15,7 +15,7 @@ from tngd_hw.linear_sde.grid import distinct_steps
 from tngd_hw.linear_sde.levels import Normals
 from tngd_hw.linear_sde.mean import state_mean_at
 from tngd_hw.linear_sde.recursion import recursion
-from tngd_hw.linear_sde.sample import check_paths, normals_from
+from tngd_hw.linear_sde.sample import check_paths, check_start, normals_from
 from tngd_hw.linear_sde.stationary import stability_status, stationary_covariance, stationary_mean
 from tngd_hw.linear_sde.system import LinearSDE
 from tngd_hw.linear_sde.tensors import ArrayLike, as_duration, as_times, as_vectors
@@ -74,6 +74,8 @@ def time_average(
         MisuseError: T is not positive, the delay is negative, shapes that do not fit.
     """
     seconds = as_duration(window, "window")
+    if not delay >= 0.0:
+        raise MisuseError(f"delay = {delay}: seconds between time 0 and the window are not negative")
     start_mean = state_mean_at(sde, [delay], x0=x0, u=u)
     if start_mean.ndim > len(sde.batch_shape) + 2:
         raise MisuseError("x0 or u has columns: give one vector a system")
@@ -85,9 +87,21 @@ def time_average(
 def stationary_time_average(
     sde: LinearSDE, window: float, *, u: ArrayLike | None = None
 ) -> tuple[TimeAverage | None, Status]:
-    """Law of a time average of the stationary process; None with UNSTABLE when a member does not settle.
+    """Law of (1/T) times the integral of y over T, the system in its stationary law at the start.
 
     For windows far longer than the memory of the process its covariance approaches S(f = 0) / (2 T), S one-sided.
+
+    Args:
+        sde: The system.
+        window: T, seconds, positive.
+        u: Constant input, shape (..., m); zero when left out.
+
+    Returns:
+        A :class:`TimeAverage` and OK; None with UNSTABLE when a member does not settle.  Cost: see
+        :func:`stationary_covariance` and :func:`time_average`.
+
+    Raises:
+        MisuseError: T is not positive, shapes that do not fit.
     """
     status = stability_status(sde)
     if not status.ok:
@@ -123,7 +137,7 @@ def sample_averages(
     """Draw time averages of the outputs over consecutive windows and the states at their edges, exactly and jointly.
 
     One window is ``edges = [0, T]``.  With ``noise_as_output`` the averages are the Brownian increments divided by
-    their time, so exact states come with the noise that made them.
+    their time, so exact states come with the noise that made them.  No gradient flows.
 
     Args:
         sde: The system; D_w may be anything.
@@ -141,7 +155,7 @@ def sample_averages(
     Raises:
         MisuseError: Fewer than two edges, edges that do not increase, shapes that do not fit.
     """
-    when, count = as_times(edges, sde.device, strict=True), check_paths(n_paths)
+    when, count = as_times(edges, sde.device, strict=True, field="edges"), check_paths(n_paths)
     if when.shape[0] < 2:
         raise MisuseError(f"edges has {when.shape[0]} entry: a window needs two")
     means = state_mean_at(sde, when, x0=x0, u=u)
@@ -149,7 +163,9 @@ def sample_averages(
         raise MisuseError("x0 or u has columns: give one vector a system, and put several into the batch dimensions")
     with torch.no_grad():
         normals = normals_from(generator, sde, count)
-        root = square_root(covariance_at(sde, float(when[0]), covariance0=covariance0))
+        spread = covariance_at(sde, float(when[0]), covariance0=covariance0)
+        check_start(sde, spread, "covariance0")
+        root = square_root(spread)
         start = normals(1, sde.n_states).squeeze(0) @ root.mT
         grid = _Grid.of(sde, when)
         averages, states = _deviations(grid, start, normals)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tngd_hw.linear_sde.dense import broadcast, identity
+from tngd_hw.linear_sde.dense import identity
 from tngd_hw.linear_sde.grid import distinct_steps
 from tngd_hw.linear_sde.system import LinearSDE
-from tngd_hw.linear_sde.tensors import ArrayLike, as_times, real_tensor
+from tngd_hw.linear_sde.tensors import ArrayLike, as_times, common_batch, real_tensor
 from tngd_hw.linear_sde.transition import Transition, transition
 from tngd_hw.outcome import MisuseError, Outcome, Status
 
@@ -61,7 +61,8 @@ def bounded_path(
         noise: w of every step, shape (..., T - 1, n), from :func:`step_noise`; None for no noise.
 
     Returns:
-        A :class:`BoundedPath`; leading dimensions of x0, u and noise broadcast.  Cost 4 n^2 a step and path.
+        A :class:`BoundedPath`; leading dimensions of x0, u and noise broadcast; no gradient flows.
+        Cost 4 n^2 a step and path.
 
     Raises:
         MisuseError: Shapes that do not fit, NaN, bounds that are not positive, times that do not increase.
@@ -79,16 +80,33 @@ def bounded_path(
     if tuple(coming.shape[-2:]) != (steps, n):
         raise MisuseError(f"noise has shape {tuple(coming.shape)}: it has to be (..., {steps}, {n})")
     model = _Model(sde, _bound(sde, limit, "limit"), _bound(sde, rate, "rate"), (push @ sde.E.mT))
-    batch = broadcast(sde.batch_shape, start.shape[:-1], push.shape[:-2], coming.shape[:-2])
+    given = {"x0": start.shape[:-1], "u": push.shape[:-2], "noise": coming.shape[:-2]}
+    bounds = {"limit": model.limit.shape[:-2], "rate": model.rate.shape[:-2]}
+    batch = common_batch({"system": sde.batch_shape, **given, **bounds})
     with torch.no_grad():
         states = _integrate(model, when, start.expand(*batch, n).unsqueeze(-2), coming.unsqueeze(-2))
     saturated = states.abs() > model.limit
     return BoundedPath(states, saturated, _status(model, states, saturated))
 
 
-def step_noise(sde: LinearSDE, dt: float, normals: Tensor) -> Tensor:
-    """The exact noise of steps of length dt from standard normal variates, both (..., steps, n)."""
-    return normals @ transition(sde, dt).root.mT
+def step_noise(sde: LinearSDE, dt: float, normals: ArrayLike) -> Tensor:
+    """The exact noise w = R z of steps of length dt, R R^T the covariance of a step.
+
+    Args:
+        sde: The system.
+        dt: Seconds, positive.
+        normals: z, standard normal variates, shape (..., steps, n).
+
+    Returns:
+        w, same shape, in the units of the states.  Cost: one transition, then n^2 a step.
+
+    Raises:
+        MisuseError: dt is not positive, variates that do not fit.
+    """
+    z, n = real_tensor(normals, "normals", sde.device), sde.n_states
+    if z.ndim < 2 or z.shape[-1] != n:
+        raise MisuseError(f"normals has shape {tuple(z.shape)}: it has to be (..., steps, {n})")
+    return z @ transition(sde, dt).root.mT
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +155,10 @@ def _rows(sde: LinearSDE, value: ArrayLike | None, size: int, field: str) -> Ten
 def _bound(sde: LinearSDE, value: ArrayLike | None, field: str) -> Tensor:
     if value is None:
         return torch.full((1, 1), torch.inf, dtype=torch.float64, device=sde.device)
-    given = torch.as_tensor(value, dtype=torch.float64, device=sde.device)
+    try:
+        given = torch.as_tensor(value, dtype=torch.float64, device=sde.device)
+    except (TypeError, ValueError) as error:
+        raise MisuseError(f"{field} = {value!r}: give a number or (..., {sde.n_states}) of them") from error
     if not bool((given > 0.0).all()):
         raise MisuseError(f"{field} has the entry {float(given.min())}: a bound has to be positive (infinity for none)")
     if given.ndim and given.shape[-1] != sde.n_states:

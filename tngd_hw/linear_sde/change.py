@@ -21,6 +21,9 @@ def change_basis(sde: LinearSDE, basis: ArrayLike) -> LinearSDE:
         sde: The system.
         basis: T, shape (..., n, n), regular; its columns are the new basis vectors.
 
+    Returns:
+        The system in z, states named ``z0`` and so on.  Cost O(n^3); the rounding is epsilon times the condition of T.
+
     Raises:
         MisuseError: T does not fit or is singular.
     """
@@ -62,6 +65,9 @@ def change_units(
         states: The new units of the states in the old ones, shape (..., n), positive; ones when left out.
         inputs: Likewise, shape (..., m).
         outputs: Likewise, shape (..., p).
+
+    Returns:
+        The system in the new units, names kept.  Cost O(n^2).
 
     Raises:
         MisuseError: A unit is not positive or does not fit.

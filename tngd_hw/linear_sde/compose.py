@@ -15,7 +15,16 @@ def series(first: LinearSDE, second: LinearSDE) -> LinearSDE:
     """The outputs of ``first`` are the inputs of ``second``; the noises of the two are independent.
 
     States are (x1, x2), inputs those of ``first``, outputs those of ``second``.  White noise on an output of ``first``
-    becomes noise of the states of ``second``.
+    becomes noise of the states of ``second``.  With F1 .. D_w1 and F2 .. D_w2 of the two:
+
+        F = [F1 0; E2 C1 F2],  E = [E1; E2 D1],  B = [B1 0; E2 D_w1 B2],  C = [D2 C1 C2],  D = D2 D1
+
+    Args:
+        first: n1 states, p outputs.
+        second: n2 states, p inputs.
+
+    Returns:
+        A system of n1 + n2 states and q1 + q2 noises.  Cost O(n1 n2 p).
 
     Raises:
         MisuseError: The numbers of outputs and inputs differ.
@@ -38,7 +47,18 @@ def series(first: LinearSDE, second: LinearSDE) -> LinearSDE:
 
 
 def side_by_side(first: LinearSDE, second: LinearSDE) -> LinearSDE:
-    """Both systems at once, without contact: states, inputs, noises and outputs of ``first``, then of ``second``."""
+    """Both systems at once, without contact: states, inputs, noises and outputs of ``first``, then of ``second``.
+
+    Args:
+        first: n1 states.
+        second: n2 states.
+
+    Returns:
+        A system of n1 + n2 states with block-diagonal matrices.  Cost: copies.
+
+    Raises:
+        MisuseError: The two are on different devices, or their batch dimensions do not broadcast.
+    """
     _same_device(first, second)
     (n1, m1, q1, p1), (n2, m2, q2, p2) = _sizes(first), _sizes(second)
     return LinearSDE(
@@ -61,7 +81,10 @@ def feedback(sde: LinearSDE, gain: ArrayLike) -> LinearSDE:
 
     Args:
         sde: The system.
-        gain: K, shape (..., m, p), positive sign: K = -I is negative feedback.
+        gain: K, shape (..., m, p), input per output, positive sign: K = -I is negative feedback.
+
+    Returns:
+        The closed system, names kept.  Cost O(p^3 + n^2 p).
 
     Raises:
         MisuseError: K does not fit, or I - D K is singular (an algebraic loop without a solution).

@@ -8,11 +8,11 @@ from torch import Tensor
 from tngd_hw.linear_sde.dense import broadcast, eigvalsh
 from tngd_hw.linear_sde.stationary import output_covariance
 from tngd_hw.linear_sde.system import LinearSDE
-from tngd_hw.linear_sde.tensors import ArrayLike, real_tensor
+from tngd_hw.linear_sde.tensors import ArrayLike, as_duration, common_batch, real_tensor
 from tngd_hw.linear_sde.transition import transition
 from tngd_hw.outcome import MisuseError
 
-__all__ = ["covariance_at", "initial_covariance", "output_covariance_at"]
+__all__ = ["checked_covariance", "covariance_at", "initial_covariance", "output_covariance_at"]
 
 
 def covariance_at(sde: LinearSDE, t: float, *, covariance0: ArrayLike | None = None) -> Tensor:
@@ -30,32 +30,52 @@ def covariance_at(sde: LinearSDE, t: float, *, covariance0: ArrayLike | None = N
 
     Raises:
         MisuseError: t is negative, P0 is no covariance or does not fit.
+
+    Source: C. W. Gardiner, Stochastic Methods, 4th ed., Springer 2009, on the Ornstein-Uhlenbeck process.
     """
     start = initial_covariance(sde, covariance0)
+    common_batch({"system": sde.batch_shape, "covariance0": start.shape[:-2]})
     if t == 0:
         return start.expand(*broadcast(start.shape, sde.F.shape)).clone()
-    step = transition(sde, t)
+    step = transition(sde, as_duration(t, "t"))
     carried = step.Phi @ start @ step.Phi.mT
     return step.covariance + 0.5 * (carried + carried.mT)
 
 
 def output_covariance_at(sde: LinearSDE, t: float, *, covariance0: ArrayLike | None = None) -> Tensor:
-    """Covariance of the outputs at t:  C P(t) C^T, shape (..., p, p), infinite where an output has white noise."""
+    """Covariance of the outputs at t:  C P(t) C^T with P(t) of :func:`covariance_at`.
+
+    Args:
+        sde: The system.
+        t: Seconds after the start.
+        covariance0: Covariance of the state at time 0, shape (..., n, n); zero when left out.
+
+    Returns:
+        Shape (..., p, p), output^2; infinite where outputs have white noise of their own (D_w D_w^T is not zero): its
+        variance at a point is.  Cost: that of the states.
+
+    Raises:
+        MisuseError: As :func:`covariance_at`.
+    """
     return output_covariance(sde, covariance_at(sde, t, covariance0=covariance0))
 
 
 def initial_covariance(sde: LinearSDE, covariance0: ArrayLike | None) -> Tensor:
-    """Check a covariance given by the user; None is zero."""
-    n = sde.n_states
-    if covariance0 is None:
-        return torch.zeros((n, n), dtype=torch.float64, device=sde.device)
-    given = real_tensor(covariance0, "covariance0", sde.device)
-    if given.ndim < 2 or given.shape[-2:] != (n, n):
-        raise MisuseError(f"covariance0 has shape {tuple(given.shape)}: it has to be (..., {n}, {n})")
+    """Check the covariance of a start; None is zero."""
+    return checked_covariance(covariance0, "covariance0", sde.n_states, sde.device)
+
+
+def checked_covariance(value: ArrayLike | None, field: str, n: int, device: torch.device) -> Tensor:
+    """Check a covariance given by the user, shape (..., n, n); None is zero."""
+    if value is None:
+        return torch.zeros((n, n), dtype=torch.float64, device=device)
+    given = real_tensor(value, field, device)
+    if given.ndim < 2 or tuple(given.shape[-2:]) != (n, n):
+        raise MisuseError(f"{field} has shape {tuple(given.shape)}: it has to be (..., {n}, {n})")
     size = given.detach().abs().amax()
     if bool(((given - given.mT).detach().abs() > 1e-12 * size).any()):
-        raise MisuseError("covariance0 is not symmetric: give a covariance, for example B @ B.T")
+        raise MisuseError(f"{field} is not symmetric: give a covariance, for example B @ B.T")
     lowest = float(eigvalsh(given.detach()).min())
     if lowest < -1e-10 * float(size):
-        raise MisuseError(f"covariance0 has the eigenvalue {lowest:.3g}: a covariance has none below zero")
+        raise MisuseError(f"{field} has the eigenvalue {lowest:.3g}: a covariance has none below zero")
     return 0.5 * (given + given.mT)

@@ -22,6 +22,7 @@ __all__ = [
     "ones",
     "power",
     "solve",
+    "solve_or_nan",
     "solve_triangular",
     "split",
 ]
@@ -72,6 +73,12 @@ def inverse(matrix: Tensor) -> tuple[Tensor, bool]:
 def solve(matrix: Tensor, right: Tensor) -> Tensor:
     """matrix^-1 right, for columns."""
     return cast("Tensor", torch.linalg.solve(matrix, right))
+
+
+def solve_or_nan(matrix: Tensor, right: Tensor) -> Tensor:
+    """matrix^-1 right, for columns; NaN in the members of the batch that have no inverse."""
+    result, flags = cast("tuple[Tensor, Tensor]", torch.linalg.solve_ex(matrix, right))
+    return torch.where((flags != 0)[..., None, None], torch.nan, result)
 
 
 def frobenius(matrix: Tensor) -> Tensor:

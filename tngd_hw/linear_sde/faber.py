@@ -13,7 +13,7 @@ from torch import Tensor
 from tngd_hw.linear_sde.arnoldi import Product, checked_product
 from tngd_hw.linear_sde.numerical_range import Box
 
-__all__ = ["Ellipse", "NoisePlan", "apply_plan", "plan_noise"]
+__all__ = ["Array", "Ellipse", "NoisePlan", "apply_plan", "carry_weights", "horizon", "least_variance", "plan_noise"]
 
 Array = npt.NDArray[np.float64]
 
@@ -40,10 +40,10 @@ class Ellipse:
 
     def coefficients(self, times: Array, length: int) -> Array:
         """c_k(s) of e^(z s) = sum_k c_k(s) F_k(z), shape (len(times), length), by a fast Fourier transform."""
-        w = np.exp(2j * np.pi * np.arange(2 * length) / (2 * length))
-        boundary = self.centre + 0.5 * (self.wide + self.tall) * (w + self.kappa / w)
-        exponents = np.minimum(np.outer(times, boundary).real, 300.0) + 1j * np.outer(times, boundary).imag
-        return (np.fft.fft(np.exp(exponents), axis=1) / (2 * length)).real[:, :length]
+        w = np.exp(1j * np.pi * np.arange(length + 1) / length)  # the other half of the circle is the conjugate
+        boundary = np.outer(times, self.centre + 0.5 * (self.wide + self.tall) * (w + self.kappa / w))
+        values = np.exp(np.minimum(boundary.real, 300.0) + 1j * boundary.imag)
+        return np.fft.hfft(values, n=2 * length, axis=1)[:, :length] / (2 * length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class NoisePlan:
     error: float
 
 
-def plan_noise(box: Box, t: float, tolerance: float, most: int) -> NoisePlan:
+def plan_noise(box: Box, t: float, tolerance: float, most: int, *, exponent: float = _LARGEST_EXPONENT) -> NoisePlan:
     """Write  x = integral of e^(F s) dW(s) over 0..t  with polynomials of F and independent normal vectors.
 
     With e^(z s) = sum_k c_k(s) F_k(z), F_k the Faber polynomials of an ellipse,  x = sum_k F_k(F) zeta_k  where the
@@ -69,25 +69,25 @@ def plan_noise(box: Box, t: float, tolerance: float, most: int) -> NoisePlan:
     decomposition of c_k(s_q) sqrt(w_q) at Gauss points of short panels gives them from r independent vectors.  When the
     ellipse holds the numerical range, the 2-norm of F_k(F) is at most 2: so the terms left out weigh at most
     tail(s) = 2 sum_(k > degree) |c_k(s)|, and the root mean square error is that of the integral of tail^2, plus that
-    of the singular values left out, of noise older than the horizon (see :func:`_horizon`) and of rounding.
+    of the singular values left out, of noise older than the horizon (see :func:`horizon`) and of rounding.
 
     Args:
         box: Around the numerical range of F.
         t: Seconds.
         tolerance: Wanted error of x relative to the root mean square of x.
         most: Largest degree.
+        exponent: How far e^(z t) may grow on the ellipse; each unit costs rounding a factor of e.
 
     Returns:
         A :class:`NoisePlan`.  The degree is about sqrt(16 width t) for a flat ellipse, height * t for a tall one.
 
     Source: B. Beckermann, C. R. Acad. Sci. Paris I 340 (2005) 855, for the bound of 2.
     """
-    level = math.sqrt(_unit_variance(2.0 * box.left, t))
-    horizon, forgotten = _horizon(box.right, t, 0.1 * tolerance * level)
-    target = 0.1 * tolerance * level / math.sqrt(horizon)
-    ellipse = _best_ellipse(box, horizon, target, most)
-    times, weights = _panels(horizon, ellipse, most)
-    length = _length(most)
+    level = math.sqrt(least_variance(2.0 * box.left, t))
+    target = 0.1 * tolerance * level / math.sqrt(t)
+    ellipse, need = _best_ellipse(box, t, target, (most, exponent))
+    times, weights = _panels(t, ellipse, most)
+    length = _length(min(most, int(need) + 1))
     c = ellipse.coefficients(times, length)
     beyond = 2.0 * np.cumsum(np.abs(c[:, ::-1]), axis=1)[:, ::-1]
     tails = np.sqrt(weights @ beyond**2)
@@ -98,7 +98,7 @@ def plan_noise(box: Box, t: float, tolerance: float, most: int) -> NoisePlan:
     rank = max(1, int(np.argmax(dropped <= 0.1 * tolerance * level)))
     rounding = 2.0 * _EPSILON * (degree + 1) * math.sqrt(float(weights @ np.abs(c).sum(1) ** 2))
     tail = float(tails[degree + 1]) if degree + 1 < length else math.inf
-    error = tail + float(dropped[rank]) + forgotten + rounding
+    error = tail + float(dropped[rank]) + rounding
     return NoisePlan(ellipse, torch.from_numpy(left[:, :rank] * values[:rank]), error)
 
 
@@ -128,12 +128,28 @@ def _moved(product: Product, vector: Tensor, centre: float, scale: float) -> Ten
     return scale * (checked_product(product, vector) - centre * vector)
 
 
-def _unit_variance(rate: float, t: float) -> float:
-    """Integral of e^(rate s) over 0..t."""
+def carry_weights(ellipse: Ellipse, h: float, length: int) -> tuple[Array, Array, float]:
+    """e^(F h) x = sum_k c_k F_k(F) x: the c_k, what is left out after each degree, and the rounding, per norm of x.
+
+    Args:
+        ellipse: Holds the numerical range of F.
+        h: Seconds.
+        length: Number of coefficients to look at; those that are rounding are left out.
+    """
+    c = ellipse.coefficients(np.array([h]), length)[0]
+    size = np.abs(c)
+    real = int(np.flatnonzero(size > 4.0 * _EPSILON * size.max())[-1]) + 1  # what follows is rounding
+    c, size = c[:real], size[:real]
+    beyond = 2.0 * (np.cumsum(size[::-1])[::-1] - size)
+    return c, beyond, 2.0 * _EPSILON * math.sqrt(length) * float(size.sum())
+
+
+def least_variance(rate: float, t: float) -> float:
+    """Integral of e^(rate s) over 0..t; with rate = 2 left, noise over t has at least this variance everywhere."""
     return t if rate == 0.0 else math.expm1(min(600.0, rate * t)) / rate
 
 
-def _horizon(right: float, t: float, small: float) -> tuple[float, float]:
+def horizon(right: float, t: float, small: float) -> tuple[float, float]:
     """How far back to look, and the root mean square of the noise before that.
 
     The norm of e^(F s) is at most e^(right s): with right < 0, noise older than T adds e^(right T)/sqrt(-2 right).
@@ -144,34 +160,35 @@ def _horizon(right: float, t: float, small: float) -> tuple[float, float]:
     return (far, small) if 0.0 < far < t else (t, 0.0)
 
 
-def _best_ellipse(box: Box, horizon: float, target: float, most: int) -> Ellipse:
-    """The ellipse around the box that needs the lowest degree; wider ones are flatter but reach further right."""
+def _best_ellipse(box: Box, t: float, target: float, limits: tuple[int, float]) -> tuple[Ellipse, float]:
+    """The ellipse around the box that needs the lowest degree, and that; wide ones are flatter but reach far right."""
+    most, exponent = limits
     half, centre = 0.5 * (box.right - box.left), 0.5 * (box.right + box.left)
-    largest = 2.0 * max(half, box.height, 1.0 / horizon)
-    times, length = horizon * 0.5 ** np.arange(6, dtype=np.float64), _length(most)
+    largest = 2.0 * max(half, box.height, 1.0 / t)
+    times, length = t * 0.5 ** np.arange(6, dtype=np.float64), _length(most)
     best, least = Ellipse(centre, half + largest, largest), math.inf
-    for more in np.geomspace(0.1 / horizon, largest, 32):
+    for more in np.geomspace(0.1 / t, largest, 32):
         wide = half + float(more)
         tall = box.height / math.sqrt(1.0 - (half / wide) ** 2)
         ellipse = Ellipse(centre, wide, tall)
-        if least < math.inf and (centre + wide) * horizon > _LARGEST_EXPONENT:
+        if least < math.inf and (centre + wide) * t > exponent:
             break
         beyond = 2.0 * np.cumsum(np.abs(ellipse.coefficients(times, length)[:, ::-1]), axis=1)[:, ::-1].max(0)
         reached = beyond <= target
         need = float(np.argmax(reached)) if reached.any() else length + math.log1p(float(beyond[min(most, length - 1)]))
         if need < least:
             best, least = ellipse, need
-    return best
+    return best, min(least, float(length))
 
 
-def _panels(horizon: float, ellipse: Ellipse, most: int) -> tuple[Array, Array]:
+def _panels(t: float, ellipse: Ellipse, most: int) -> tuple[Array, Array]:
     """Gauss points and weights on panels that grow from the fast end, at most 8 radians of phase or growth each."""
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    speed = max(abs(ellipse.centre) + ellipse.wide + ellipse.tall, 1.0 / horizon)
-    longest = max(8.0 / max(ellipse.tall, ellipse.centre + ellipse.wide, 1e-300), 4.0 * horizon / most)
+    speed = max(abs(ellipse.centre) + ellipse.wide + ellipse.tall, 1.0 / t)
+    longest = max(8.0 / max(ellipse.tall, ellipse.centre + ellipse.wide, 1e-300), 4.0 * t / most)
     edges = [0.0]
-    while edges[-1] < horizon:
-        edges.append(min(horizon, edges[-1] + min(longest, max(1.0 / speed, edges[-1]))))
+    while edges[-1] < t:
+        edges.append(min(t, edges[-1] + min(longest, max(1.0 / speed, edges[-1]))))
     lengths = np.diff(edges)
     times = (np.array(edges[:-1])[:, None] + 0.5 * lengths[:, None] * (1.0 + nodes)).ravel()
     return times, (0.5 * lengths[:, None] * weights).ravel()

@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from tngd_hw.linear_sde.arnoldi import Arnoldi, Product, Subspace, checked_product, norm
-from tngd_hw.linear_sde.dense import eigh
-from tngd_hw.linear_sde.mean import state_mean_at
-from tngd_hw.linear_sde.system import LinearSDE
+from tngd_hw.linear_sde.arnoldi import Arnoldi, Product, checked_product, norm
+from tngd_hw.linear_sde.defect import mean_and_error
 from tngd_hw.linear_sde.tensors import as_duration, real_tensor
 from tngd_hw.outcome import MisuseError, Outcome, Status
 
 __all__ = ["KrylovResult", "check_limits", "krylov_mean", "result"]
 
 _CHECK_EVERY = 5
-_QUADRATURE = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +48,12 @@ def krylov_mean(
 
     V is the orthonormal Arnoldi basis grown from d = F x0 + w (each product orthogonalised twice), H = V^T F V.  The
     approximation satisfies the equation up to a defect next_norm |e_m^T y(s)|, y(s) the small solution; the error is at
-    most its integral times the largest gain of e^(F s), which is 1 when the symmetric part of F is negative, else taken
-    from the symmetric part of H.  F need not be symmetric.
+    most the integral of the defect times the norm of e^(F (t - s)).  That norm is 1 or less when the symmetric part of
+    F is negative; else, and where t is so long that decay matters, it is estimated from H with the residuals of its
+    eigenpairs (:mod:`tngd_hw.linear_sde.defect`).  F need not be symmetric, nor its numerical range lie to the left.
+
+    Long times need no more products than the stationary mean does, up to a logarithm of t.  Oscillating F needs about
+    norm(F) t products: carry on from the result of a shorter time then.
 
     Args:
         product: v -> F v for float64 vectors of shape (N,).
@@ -74,7 +74,7 @@ def krylov_mean(
     seconds = as_duration(t, "t")
     check_limits(tolerance, max_products)
     given = [real_tensor(vector, field) for vector, field in ((x0, "x0"), (w, "w")) if vector is not None]
-    if not given or any(vector.ndim != 1 or vector.shape != given[0].shape for vector in given):
+    if not given or any(vector.ndim != 1 or vector.shape != given[0].shape or vector.shape[0] == 0 for vector in given):
         raise MisuseError("x0 and w: give one of them or both, vectors of one length N")
     start = torch.zeros_like(given[0]) if x0 is None else given[0]
     direction = torch.zeros_like(start) if x0 is None else checked_product(product, start)
@@ -83,13 +83,18 @@ def krylov_mean(
     best = KrylovResult(start, 0.0, spent, Status())
     if norm(direction) == 0.0:
         return best
+    seen: list[tuple[int, float]] = []
+    check = _CHECK_EVERY
     for space in Arnoldi(product, direction, max_products - spent):
         m = space.H.shape[0]
-        if m % _CHECK_EVERY and space.next_norm > 0.0 and m + spent < max_products:
+        if m < check and space.next_norm > 0.0 and m + spent < max_products:
             continue
-        best = _mean_result(space, seconds, start, spent, tolerance)
+        moved, error = mean_and_error(space, seconds, tolerance)
+        best = result(start + moved, error, m + spent, tolerance)
         if best.status.ok:
             break
+        seen.append((m, error))
+        check = _next_check(seen, tolerance * norm(best.value))
     return best
 
 
@@ -97,28 +102,22 @@ def check_limits(tolerance: float, max_products: int) -> None:
     """Raise when a limit is out of range."""
     if not 0.0 < tolerance < 1.0:
         raise MisuseError(f"tolerance = {tolerance}: give a relative error between 0 and 1")
-    if max_products < 2:
-        raise MisuseError(f"max_products = {max_products}: give at least 2")
+    if isinstance(max_products, bool) or not isinstance(max_products, int) or max_products < 2:
+        raise MisuseError(f"max_products = {max_products}: give an integer of at least 2")
 
 
-def _mean_result(space: Subspace, t: float, start: Tensor, spent: int, tolerance: float) -> KrylovResult:
-    m = space.H.shape[0]
-    nodes, weights = np.polynomial.legendre.leggauss(_QUADRATURE)
-    early = np.sort(np.concatenate((0.5 * (1.0 + nodes), [1.0]))) ** 2
-    push = torch.zeros(m, dtype=torch.float64)
-    push[0] = space.beta
-    small = LinearSDE(space.H, torch.eye(m, dtype=torch.float64))
-    path = state_mean_at(small, t * early, u=push)
-    last = path[:-1, -1].abs().numpy()
-    defect = t * float(np.sum(weights * np.sqrt(early[:-1]) * last)) * space.next_norm
-    growth = float(eigh(0.5 * (space.H + space.H.mT))[0].max())
-    gain = math.exp(min(700.0, max(0.0, growth * t)))
-    value = start + space.basis @ path[-1].to(space.basis.device)
-    return result(value, gain * defect, m + spent, tolerance)
+def _next_check(seen: list[tuple[int, float]], goal: float) -> int:
+    """The number of products at which the error should be met if it goes on falling as it did; not too far ahead."""
+    m, error = seen[-1]
+    farthest = m + max(_CHECK_EVERY, m // 10)
+    if len(seen) < 2 or not goal < error < 0.99 * seen[-2][1] < math.inf or goal <= 0.0:
+        return m + _CHECK_EVERY
+    fall = math.log(seen[-2][1] / error) / (m - seen[-2][0])
+    return m + int(min(farthest - m, max(1.0, math.log(error / goal) / fall)))
 
 
-def result(value: Tensor, error: float, products: int, tolerance: float) -> KrylovResult:
-    """OK when the error is within the tolerance, else NOT_SETTLED."""
-    reached = error <= tolerance * norm(value)
+def result(value: Tensor, error: float, products: int, tolerance: float, size: float | None = None) -> KrylovResult:
+    """OK when the error is within the tolerance times ``size`` (the norm of the value), else NOT_SETTLED."""
+    reached = math.isfinite(error) and error <= tolerance * (norm(value) if size is None else size)
     detail = f"estimated error {error:.3g} after {products} products, wanted {tolerance:.3g} of the result"
     return KrylovResult(value, error, products, Status() if reached else Status(Outcome.NOT_SETTLED, detail))

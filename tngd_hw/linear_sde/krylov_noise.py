@@ -10,11 +10,11 @@ from torch import Tensor
 
 from tngd_hw.linear_sde.arnoldi import Arnoldi, Product, Subspace, norm
 from tngd_hw.linear_sde.dense import eigh
-from tngd_hw.linear_sde.faber import apply_plan, plan_noise
+from tngd_hw.linear_sde.faber_steps import plan_steps, stepped_noise
 from tngd_hw.linear_sde.krylov import KrylovResult, check_limits, result
 from tngd_hw.linear_sde.modal import exp_integral
 from tngd_hw.linear_sde.numerical_range import box_around
-from tngd_hw.linear_sde.tensors import as_duration
+from tngd_hw.linear_sde.tensors import as_duration, check_generator
 from tngd_hw.outcome import MisuseError, Outcome, Status
 
 __all__ = ["krylov_noise"]
@@ -31,7 +31,7 @@ def krylov_noise(
     generator: np.random.Generator,
     adjoint: Product | None = None,
     tolerance: float = 1e-6,
-    max_products: int = 600,
+    max_products: int | None = None,
 ) -> KrylovResult:
     """Draw the noise at t of dx = F x dt + sqrt(c) dW from x = 0, covariance c times the integral of e^(F s) e^(F^T s).
 
@@ -43,9 +43,12 @@ def krylov_noise(
     e^(F s) dW(s) itself is expanded in Faber polynomials of an ellipse around the numerical range of F, with jointly
     normal coefficient vectors of exactly known covariance (:func:`tngd_hw.linear_sde.faber.plan_noise`).  It converges
     for every F.  The ellipse comes from Lanczos with the symmetric and the antisymmetric part.  The error is a bound
-    of its root mean square over all draws, as certain as the ellipse is; usually far too high.  It grows with e^(w t)
-    where the symmetric part of F has an eigenvalue w > 0, and w t above 20 or so ends in NOT_SETTLED: draw in shorter
-    steps then, carrying each end on with :func:`krylov_mean`.
+    of its root mean square over all draws, as certain as the ellipse is; usually far too high.
+
+    Where the symmetric part of F has a positive eigenvalue (transients grow), and over long times, t is cut into steps
+    that are joined exactly, with the same bound.  Once all that is older is forgotten the draw has the stationary law,
+    and the cost no longer grows with t (:func:`tngd_hw.linear_sde.faber_steps.stepped_noise`).  An unstable F is drawn
+    up to t.
 
     Adding :func:`krylov_mean` gives a sample of x(t).
 
@@ -54,15 +57,17 @@ def krylov_noise(
         t: Seconds, positive.
         size: N.
         noise: c, in state^2 per second.
-        generator: Where the normal variates come from: N numbers, or r N (r about 10 to 60).
+        generator: Where the normal variates come from: N numbers, or r N a step (r about 10
+            to 60).
         adjoint: v -> F^T v; left out, F is symmetric (its asymmetry along the way is checked).
-        tolerance: Wanted error, relative to the 2-norm of the result.
-        max_products: Stop after so many products, of both kinds, whatever the error.
+        tolerance: Wanted error, relative to the 2-norm of the result (to its root mean square where t is cut).
+        max_products: Stop after so many products, of both kinds, whatever the error; left out, 600 with symmetric F
+            (each is a vector to be kept), 6000 otherwise.
 
     Returns:
         A :class:`KrylovResult`.  Symmetric: m products, O(N m^2), memory N m numbers.  Otherwise 50 to 480 products for
-        the ellipse, then as many as the degree: about sqrt(16 width t) for a flat ellipse, height * t for a tall one;
-        O(N r) beside each, memory N r numbers.
+        the ellipse, then as many as the degree: about sqrt(16 width t) for a flat ellipse, height * t for a tall one,
+        up to about 400, and so on for every step; O(N r) beside each, memory N r numbers.
 
     Raises:
         MisuseError: F is not symmetric and no adjoint is given, an adjoint of something else, arguments out of range.
@@ -70,9 +75,11 @@ def krylov_noise(
     Source: V. Druskin and L. Knizhnerman, USSR Comput. Math. 29 (1989) 112, for Lanczos; see ``faber`` for the rest.
     """
     seconds = as_duration(t, "t")
-    check_limits(tolerance, max_products)
-    if noise < 0.0:
-        raise MisuseError(f"noise = {noise}: a variance per second is not negative")
+    most = max_products if max_products is not None else 600 if adjoint is None else 6000
+    check_limits(tolerance, most)
+    check_generator(generator)
+    if not 0.0 <= noise < math.inf:
+        raise MisuseError(f"noise = {noise}: a variance per second is finite and not negative")
     if size < 1:
         raise MisuseError(f"size = {size}: give at least 1 state")
     if noise == 0.0:
@@ -80,13 +87,17 @@ def krylov_noise(
     if adjoint is None:
         z = torch.from_numpy(generator.standard_normal(size))
         root = math.sqrt(noise)
-        return _symmetric(product, root * z, seconds, tolerance, max_products)
-    box = box_around(product, adjoint, size, max_products // 2, 1.0 / seconds)
-    plan = plan_noise(box, seconds, tolerance, max(1, max_products - box.products))
-    normals = torch.from_numpy(generator.standard_normal((plan.weights.shape[1], size)))
-    value = math.sqrt(noise) * apply_plan(product, plan, normals)
-    products = box.products + plan.weights.shape[0] - 1
-    return result(value, math.sqrt(noise * size) * plan.error, products, tolerance)
+        return _symmetric(product, root * z, seconds, tolerance, most)
+    box = box_around(product, adjoint, size, most // 2, 1.0 / seconds)
+    left = max(1, most - box.products)
+
+    def draw(rows: int) -> Tensor:
+        return torch.from_numpy(generator.standard_normal((rows, size)))
+
+    plan = plan_steps(box, seconds, tolerance, left)
+    drawn = stepped_noise(product, plan, tolerance, most=left, draw=draw)
+    root, products = math.sqrt(noise), box.products + drawn.products
+    return result(root * drawn.value, root * drawn.relative * drawn.size, products, tolerance, root * drawn.size)
 
 
 def _symmetric(product: Product, z: Tensor, t: float, tolerance: float, max_products: int) -> KrylovResult:

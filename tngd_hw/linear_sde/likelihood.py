@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from tngd_hw.linear_sde.covariance import initial_covariance
+from tngd_hw.linear_sde.covariance import checked_covariance, initial_covariance
 from tngd_hw.linear_sde.dense import cholesky, identity, solve_triangular
 from tngd_hw.linear_sde.grid import distinct_steps
 from tngd_hw.linear_sde.system import LinearSDE
-from tngd_hw.linear_sde.tensors import ArrayLike, as_times, as_vectors, real_tensor
+from tngd_hw.linear_sde.tensors import ArrayLike, as_times, as_vectors, common_batch, real_tensor
 from tngd_hw.linear_sde.transition import Transition, transition
 from tngd_hw.outcome import MisuseError, Outcome, Status
 
@@ -48,6 +48,7 @@ def path_log_density(
         wanted = f"(..., {when.shape[0]}, {sde.n_states}) with at least two times"
         raise MisuseError(f"states has shape {tuple(path.shape)}: it has to be {wanted}")
     push = _input(sde, u)
+    common_batch({"system": sde.batch_shape, "states": path.shape[:-2], "u": push.shape[:-2]})
     lengths, which = distinct_steps(when[1:] - when[0])
     total = torch.zeros((), dtype=torch.float64, device=sde.device)
     for label, length in enumerate(lengths):
@@ -89,19 +90,24 @@ def output_log_density(
         Shape (...), and OK; NaN with SINGULAR when an output is known before it is seen.  Cost O(n^3 T).
 
     Raises:
-        MisuseError: Shapes that do not fit, NaN, times that do not increase.
+        MisuseError: Shapes that do not fit, NaN, times that do not increase, an R or a covariance0 that is none.
+
+    Source: R. E. Kalman, A new approach to linear filtering and prediction problems, J. Basic Eng. 82 (1960) 35.
     """
     when = as_times(times, sde.device, strict=True)
     seen = real_tensor(outputs, "outputs", sde.device)
     p = sde.n_outputs
     if seen.ndim < 2 or tuple(seen.shape[-2:]) != (when.shape[0], p):
         raise MisuseError(f"outputs has shape {tuple(seen.shape)}: it has to be (..., {when.shape[0]}, {p})")
-    R = _measurement(sde, measurement_covariance)
+    R = checked_covariance(measurement_covariance, "measurement_covariance", p, sde.device)
     push = _input(sde, u)
     mean = torch.zeros((sde.n_states, 1), dtype=torch.float64, device=sde.device)
     if x0 is not None:
         mean = as_vectors(x0, sde.n_states, max(len(sde.batch_shape), seen.ndim - 2), "x0", sde.device)[0]
     covariance = initial_covariance(sde, covariance0)
+    given = {"outputs": seen.shape[:-2], "u": push.shape[:-2], "x0": mean.shape[:-2]}
+    spread0 = {"measurement_covariance": R.shape[:-2], "covariance0": covariance.shape[:-2]}
+    common_batch({"system": sde.batch_shape, **given, **spread0})
     lengths, which = distinct_steps(when)
     steps = [transition(sde, length) if length > 0.0 else None for length in lengths]
     total = torch.zeros((), dtype=torch.float64, device=sde.device)
@@ -117,20 +123,13 @@ def output_log_density(
     return total, Status()
 
 
-def _measurement(sde: LinearSDE, value: ArrayLike | None) -> Tensor:
-    p = sde.n_outputs
-    if value is None:
-        return torch.zeros((p, p), dtype=torch.float64, device=sde.device)
-    given = real_tensor(value, "measurement_covariance", sde.device)
-    if given.ndim < 2 or tuple(given.shape[-2:]) != (p, p):
-        raise MisuseError(f"measurement_covariance has shape {tuple(given.shape)}: it has to be (..., {p}, {p})")
-    return given
-
-
 def _input(sde: LinearSDE, u: ArrayLike | None) -> Tensor:
     if u is None:
         return torch.zeros((sde.n_inputs, 1), dtype=torch.float64, device=sde.device)
-    return as_vectors(u, sde.n_inputs, len(sde.batch_shape), "u", sde.device)[0]
+    push, columns = as_vectors(u, sde.n_inputs, len(sde.batch_shape), "u", sde.device)
+    if columns:
+        raise MisuseError("u has columns: give one vector a system")
+    return push
 
 
 def _normal_log_density(deviations: Tensor, covariance: Tensor) -> tuple[Tensor, bool]:

@@ -28,7 +28,8 @@ class LowRankSDE:
         noise: c >= 0, in state^2 per second.
         extra_noise: Shape (N, q), in state per sqrt(s); q = 0 when left out.
 
-    The factors are only read: Gram matrices V^T U, U^T U, V^T V are formed once, O(N r^2), when first needed.
+    The factors are only read: Gram matrices V^T U, U^T U, V^T V are formed once, O(N r^2), when first needed.  One
+    system, no batch of them: a loop over chips costs nothing beside products of this size.  No gradient flows.
     """
 
     rate: float
@@ -47,10 +48,12 @@ class LowRankSDE:
         extra_noise: ArrayLike | None = None,
     ) -> None:
         left = _factor(U, "U", None, None)
+        if 0 in left.shape:
+            raise MisuseError(f"U has shape {tuple(left.shape)}: give at least one row and one column")
         right = left if V is None else _factor(V, "V", left.shape[0], left.device)
         if right.shape != left.shape:
             raise MisuseError(f"V has shape {tuple(right.shape)} and U {tuple(left.shape)}: they have to be equal")
-        s, c = (float(real_tensor(value, field)) for value, field in ((rate, "rate"), (noise, "noise")))
+        s, c = _number(rate, "rate"), _number(noise, "noise")
         if c < 0.0:
             raise MisuseError(f"noise = {c}: a variance per second is not negative")
         extra = torch.zeros((left.shape[0], 0), dtype=torch.float64, device=left.device)
@@ -176,6 +179,13 @@ def vector(system: LowRankSDE, value: ArrayLike | None, field: str) -> Tensor:
     if tuple(given.shape) != (system.n_states,):
         raise MisuseError(f"{field} has shape {tuple(given.shape)}: it has to be ({system.n_states},)")
     return given
+
+
+def _number(value: ArrayLike, field: str) -> float:
+    number = real_tensor(value, field)
+    if number.ndim:
+        raise MisuseError(f"{field} has shape {tuple(number.shape)}: give one number, systems are not batched here")
+    return float(number)
 
 
 def _factor(value: ArrayLike, field: str, rows: int | None, device: torch.device | None) -> Tensor:

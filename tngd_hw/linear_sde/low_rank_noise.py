@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from tngd_hw.linear_sde.doubling import TERMS
 from tngd_hw.linear_sde.low_rank import LowRankSDE, divided_difference, low_rank_mean
 from tngd_hw.linear_sde.modal import exp_integral
 from tngd_hw.linear_sde.system import LinearSDE
-from tngd_hw.linear_sde.tensors import ArrayLike, as_duration, real_tensor
+from tngd_hw.linear_sde.tensors import ArrayLike, as_duration, check_generator, real_tensor
 from tngd_hw.linear_sde.transition import Transition, transition
 from tngd_hw.outcome import MisuseError
 
@@ -70,9 +71,13 @@ def low_rank_sample(
         generator: Where the N + r + q normal variates come from.
 
     Returns:
-        Shape (N,).  The isotropic noise is sqrt(g) (I + Z K Z^T) times N normal variates with Z = [U V]: see
-        :func:`_root`.  Cost O(N r) after O(N r^2 + r^3 log(norm t)).
+        Shape (N,), no gradient flows.  The isotropic noise is sqrt(g) (I + Z K Z^T) times N normal variates with
+        Z = [U V]: see :func:`_root`.  Cost O(N r) after O(N r^2 + r^3 log(norm t)).
+
+    Raises:
+        MisuseError: t is not positive, shapes that do not fit, no generator.
     """
+    check_generator(generator)
     state = low_rank_mean(system, [as_duration(t, "t")], x0=x0, w=w)[0]
     if system.noise > 0.0:
         level, root = _level_and_root(system, float(t))
@@ -145,8 +150,8 @@ def _moments(system: LowRankSDE, t: float) -> tuple[Tensor, Tensor]:
     single, double, kernel = _first_moments(system, h)
     e = identity(system.rank, gram.device) * float(np.exp(-system.rate * h)) - kernel @ system.core
     for _ in range(count):
-        a = float(np.exp(-system.rate * h))
-        g = -float(np.expm1(-2.0 * system.rate * h)) / (2.0 * system.rate) if system.rate else h
+        a = math.exp(min(-system.rate * h, 700.0))
+        g = -math.expm1(min(-2.0 * system.rate * h, 700.0)) / (2.0 * system.rate) if system.rate else h
         moved, fed = e @ single, gram @ kernel.mT
         mixed = moved @ fed
         double = double + e @ double @ e.mT + mixed + mixed.mT + g * (kernel @ fed)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tngd_hw.linear_sde.dense import broadcast
 from tngd_hw.linear_sde.dyadic import dyadic_mean, dyadic_products
 from tngd_hw.linear_sde.modal import modal_mean
 from tngd_hw.linear_sde.system import LinearSDE
-from tngd_hw.linear_sde.tensors import ArrayLike, as_times, as_vectors
+from tngd_hw.linear_sde.tensors import ArrayLike, as_times, as_vectors, common_batch
 from tngd_hw.outcome import MisuseError
 
 __all__ = ["MODAL_TOLERANCE", "mean_at", "propagate", "state_mean_at"]
@@ -41,6 +40,9 @@ def state_mean_at(
 
     Raises:
         MisuseError: Shapes that do not fit, NaN, negative or decreasing times.
+
+    Source: C. Moler and C. Van Loan, Nineteen dubious ways to compute the exponential of a matrix, twenty-five years
+    later, SIAM Rev. 45 (2003) 3.
     """
     states, _, columns = _solve(sde, times, x0, u)
     return states if columns else states.squeeze(-1)
@@ -56,7 +58,7 @@ def mean_at(sde: LinearSDE, times: ArrayLike, *, x0: ArrayLike | None = None, u:
         u: Constant input, shape (..., m) or (..., m, k); zero when left out.
 
     Returns:
-        Shape (..., T, p), or (..., T, p, k) when x0 or u has columns.
+        Shape (..., T, p), or (..., T, p, k) when x0 or u has columns.  Cost: that of the states, and O(n p T k).
 
     Raises:
         MisuseError: Shapes that do not fit, NaN, negative or decreasing times.
@@ -73,12 +75,8 @@ def _solve(sde: LinearSDE, times: ArrayLike, x0: ArrayLike | None, u: ArrayLike 
     inputs, input_columns = _columns(sde, u, sde.n_inputs, "u")
     if start_columns and input_columns and starts.shape[-1] != inputs.shape[-1]:
         raise MisuseError(f"x0 has {starts.shape[-1]} columns and u has {inputs.shape[-1]}: give the same number")
+    batch = common_batch({"system": sde.batch_shape, "x0": starts.shape[:-2], "u": inputs.shape[:-2]})
     forcing = sde.E @ inputs
-    try:
-        batch = broadcast(sde.batch_shape, starts.shape[:-2], forcing.shape[:-2])
-    except RuntimeError as error:
-        shapes = f"system {tuple(sde.batch_shape)}, x0 {tuple(starts.shape[:-2])}, u {tuple(inputs.shape[:-2])}"
-        raise MisuseError(f"the batch dimensions do not broadcast ({shapes}): make them equal or 1") from error
     k = max(starts.shape[-1], forcing.shape[-1])
     wide = (*batch, sde.n_states, k)
     states = propagate(sde, forcing.expand(wide), starts.expand(wide), when)

@@ -83,8 +83,8 @@ def _symmetric_edges(part: Product, start: Tensor, steps: int, resolution: float
         m = space.H.shape[0]
         values, rest = _ritz(space, space.H)
         left, right = float(values[0] - rest[0]), float(values[-1] + rest[-1])
-        spread = float(values[-1] - values[0])
-        if m >= _FEWEST and float(rest[-1]) <= min(resolution, 0.05 * spread) and float(rest[0]) <= 0.05 * spread:
+        spread, wanted = float(values[-1] - values[0]), max(resolution, 0.1 * abs(float(values[-1])))
+        if m >= _FEWEST and float(rest[-1]) <= min(wanted, 0.05 * spread) and float(rest[0]) <= 0.05 * spread:
             break
     return left, right, m
 

@@ -37,7 +37,7 @@ def read_record(path: str | Path) -> Record:
         path: The file.
 
     Returns:
-        A :class:`Record`.
+        A :class:`Record`.  Cost: one pass over the file, all of it in memory.
 
     Raises:
         MisuseError: No header, a line of another length, a field that is no finite number, times that do not increase;

@@ -7,14 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tngd_hw.linear_sde.dense import broadcast
 from tngd_hw.linear_sde.grid import distinct_steps
 from tngd_hw.linear_sde.levels import input_levels, levels
 from tngd_hw.linear_sde.mean import MODAL_TOLERANCE
 from tngd_hw.linear_sde.paths import irregular_carry
 from tngd_hw.linear_sde.recursion import recursion
 from tngd_hw.linear_sde.system import LinearSDE
-from tngd_hw.linear_sde.tensors import ArrayLike, as_times, real_tensor
+from tngd_hw.linear_sde.tensors import ArrayLike, as_times, common_batch, real_tensor
 from tngd_hw.linear_sde.transition import transition
 from tngd_hw.outcome import MisuseError
 
@@ -31,7 +30,9 @@ def state_response(
     """States under an input given at the times: straight lines in between, or held.  No noise, no step error.
 
     The noise of a system becomes an input with ``noise_as_input``; held samples dW_i / dt_i are the band-limited noise
-    that a circuit simulator is fed.
+    that a circuit simulator is fed.  No gradient flows.
+
+    Each step is x <- Phi x + G0 u_i + G1 u_(i+1) with the weights of :func:`tngd_hw.linear_sde.transition`.
 
     Args:
         sde: The system; its own noise plays no part.
@@ -57,11 +58,7 @@ def state_response(
         raise MisuseError(f"x0 has shape {tuple(start.shape)}: it has to be (..., {sde.n_states})")
     if hold not in ("linear", "zero"):
         raise MisuseError(f"hold = {hold!r}: choose 'linear' or 'zero'")
-    try:
-        batch = broadcast(sde.batch_shape, inputs.shape[:-2], start.shape[:-1])
-    except RuntimeError as error:
-        shapes = f"system {tuple(sde.batch_shape)}, u {tuple(inputs.shape[:-2])}, x0 {tuple(start.shape[:-1])}"
-        raise MisuseError(f"the batch dimensions do not broadcast ({shapes}): make them equal or 1") from error
+    batch = common_batch({"system": sde.batch_shape, "u": inputs.shape[:-2], "x0": start.shape[:-1]})
     columns = inputs.expand(*batch, *inputs.shape[-2:]).movedim(-2, 0)
     begin = start.expand(*batch, sde.n_states).unsqueeze(-2)
     if when.shape[0] == 1:
@@ -75,7 +72,21 @@ def state_response(
 def response(
     sde: LinearSDE, times: ArrayLike, u: ArrayLike, *, x0: ArrayLike | None = None, hold: Hold = "linear"
 ) -> Tensor:
-    """Outputs C x + D u of :func:`state_response` at the times, shape (..., T, p)."""
+    """Outputs y = C x + D u at the times, x from :func:`state_response`.
+
+    Args:
+        sde: The system; its own noise plays no part.
+        times: Increasing seconds, shape (T,).
+        u: Input at these times, shape (..., T, m).
+        x0: State at times[0], shape (..., n); zero when left out.
+        hold: ``"linear"`` joins the samples; ``"zero"`` holds u[i] from times[i] to times[i + 1].
+
+    Returns:
+        Shape (..., T, p).  Cost: that of the states, and O(n p T).
+
+    Raises:
+        MisuseError: As :func:`state_response`.
+    """
     states = state_response(sde, times, u, x0=x0, hold=hold)
     return states @ sde.C.mT + real_tensor(u, "u", sde.device) @ sde.D.mT
 

@@ -14,10 +14,18 @@ from tngd_hw.linear_sde.levels import Normals
 from tngd_hw.linear_sde.mean import mean_at, state_mean_at
 from tngd_hw.linear_sde.paths import noise_steps
 from tngd_hw.linear_sde.system import LinearSDE
-from tngd_hw.linear_sde.tensors import ArrayLike, as_times
+from tngd_hw.linear_sde.tensors import ArrayLike, as_times, check_generator, common_batch
 from tngd_hw.outcome import MisuseError
 
-__all__ = ["check_paths", "normals_from", "sample_at", "state_sample_at", "state_sample_blocks"]
+__all__ = [
+    "check_paths",
+    "check_start",
+    "normals_from",
+    "sample_at",
+    "start_root",
+    "state_sample_at",
+    "state_sample_blocks",
+]
 
 _BLOCK_ENTRIES = 2**23
 """Normal variates in flight at a time (64 MB)."""
@@ -47,7 +55,8 @@ def state_sample_blocks(
         block: Times in one piece; by default as many as take 64 MB.
 
     Yields:
-        Shape (..., T_block, n), or (..., n_paths, T_block, n), piece after piece.  The memory in use is a few pieces.
+        Shape (..., T_block, n), or (..., n_paths, T_block, n), piece after piece.  The memory in use is a few
+        pieces.  Cost: see :func:`state_sample_at`.
 
     Raises:
         MisuseError: As :func:`state_sample_at`; block below 1.
@@ -56,7 +65,7 @@ def state_sample_blocks(
     state_mean_at(sde, when[:1], x0=x0, u=u)
     if block is not None and block < 1:
         raise MisuseError(f"block = {block}: a piece holds at least 1 time")
-    root = square_root(initial_covariance(sde, covariance0))
+    root = start_root(sde, covariance0)
     per_time = sde.batch_shape.numel() * count * sde.n_states
     size = block or max(1, _BLOCK_ENTRIES // per_time)
     for first, noise in _noise_blocks(sde, when, root, normals_from(generator, sde, count), size):
@@ -93,7 +102,9 @@ def state_sample_at(
         Shape (..., T, n), or (..., n_paths, T, n).  Cost O(n^2 T n_paths) after O(n^3) set-up.
 
     Raises:
-        MisuseError: Shapes that do not fit, NaN, negative or decreasing times, n_paths below 1.
+        MisuseError: Shapes that do not fit, NaN, negative or decreasing times, n_paths below 1, no numpy generator.
+
+    Source: C. W. Gardiner, Stochastic Methods, 4th ed., Springer 2009, on the Ornstein-Uhlenbeck process.
     """
     parts = state_sample_blocks(sde, times, x0=x0, covariance0=covariance0, u=u, generator=generator, n_paths=n_paths)
     return _joined(list(parts))
@@ -122,7 +133,7 @@ def sample_at(
 
     Returns:
         Shape (..., T, p), or (..., n_paths, T, p): C times the states that :func:`state_sample_at` draws from an equal
-        generator, plus D u.
+        generator, plus D u.  Cost: that of the states, and O(n p T n_paths).
 
     Raises:
         MisuseError: As :func:`state_sample_at`; outputs with white noise of their own.
@@ -131,7 +142,7 @@ def sample_at(
         raise MisuseError("D_w is not zero: white noise has no value at a point; use sample_averages")
     when, count = as_times(times, sde.device), check_paths(n_paths)
     mean = None if x0 is None and u is None else mean_at(sde, when, x0=x0, u=u)
-    root = square_root(initial_covariance(sde, covariance0))
+    root = start_root(sde, covariance0)
     size = max(1, _BLOCK_ENTRIES // (sde.batch_shape.numel() * count * sde.n_states))
     C = sde.C.detach().mT.unsqueeze(-3)
     pieces = [noise @ C for _, noise in _noise_blocks(sde, when, root, normals_from(generator, sde, count), size)]
@@ -140,14 +151,29 @@ def sample_at(
 
 def check_paths(n_paths: int | None) -> int:
     """The number of paths, 1 for None."""
-    if n_paths is not None and (isinstance(n_paths, bool) or n_paths < 1):
+    if n_paths is not None and (isinstance(n_paths, bool) or not isinstance(n_paths, int) or n_paths < 1):
         raise MisuseError(f"n_paths = {n_paths}: give at least 1, or None for one path")
     return n_paths or 1
+
+
+def start_root(sde: LinearSDE, covariance0: ArrayLike | None) -> Tensor:
+    """A square root of the covariance of the start; its batch has to be that of the system, or to broadcast to it."""
+    root = square_root(initial_covariance(sde, covariance0))
+    check_start(sde, root, "covariance0")
+    return root
+
+
+def check_start(sde: LinearSDE, value: Tensor, field: str) -> None:
+    """Raise unless the batch of a matrix broadcasts to that of the system."""
+    if common_batch({"system": sde.batch_shape, field: value.shape[:-2]}) != sde.batch_shape:
+        have, batch = tuple(value.shape[:-2]), tuple(sde.batch_shape)
+        raise MisuseError(f"{field} has the batch dimensions {have}, the system {batch}: give the system all of them")
 
 
 def normals_from(generator: np.random.Generator, sde: LinearSDE, paths: int) -> Normals:
     """Standard normal variates (rows, ..., paths, columns) for a system, time first: earlier rows are drawn first."""
     batch, device = tuple(sde.batch_shape), sde.device
+    check_generator(generator)
 
     def normals(rows: int, columns: int) -> Tensor:
         return torch.from_numpy(generator.standard_normal((rows, *batch, paths, columns))).to(device)

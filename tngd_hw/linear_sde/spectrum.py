@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from tngd_hw.linear_sde.dense import identity, solve, split
+from tngd_hw.linear_sde.dense import identity, solve_or_nan, split
 from tngd_hw.linear_sde.mean import MODAL_TOLERANCE, propagate
 from tngd_hw.linear_sde.stationary import blank_unstable, output_covariance, stability_status, stationary_covariance
 from tngd_hw.linear_sde.system import LinearSDE
@@ -24,11 +24,15 @@ def frequency_response(sde: LinearSDE, frequencies: ArrayLike) -> Tensor:
     """H(f) = C (2 pi i f I - F)^-1 E + D, from the inputs to the outputs.
 
     Args:
-        sde: The system; it need not be stable, but no eigenvalue may lie at 2 pi i f.
+        sde: The system; it need not be stable.
         frequencies: Hertz, shape (K,).
 
     Returns:
-        Complex, shape (..., K, p, m).  Cost O(n^2) a frequency in a well-conditioned eigenbasis, else O(n^3).
+        Complex, shape (..., K, p, m); NaN where 2 pi i f is an eigenvalue of F.  Cost O(n^2) a frequency in a
+        well-conditioned eigenbasis, else O(n^3).
+
+    Raises:
+        MisuseError: Frequencies that are no vector, NaN.
     """
     return _transfer(sde, sde.E, frequencies) + sde.D.unsqueeze(-3)
 
@@ -49,6 +53,8 @@ def power_spectral_density(sde: LinearSDE, frequencies: ArrayLike) -> tuple[Tens
 
     Raises:
         MisuseError: A negative frequency.
+
+    Source: C. W. Gardiner, Stochastic Methods, 4th ed., Springer 2009, on the Ornstein-Uhlenbeck process.
     """
     hertz = real_tensor(frequencies, "frequencies")
     if bool((hertz < 0).any()):
@@ -67,12 +73,15 @@ def autocovariance(sde: LinearSDE, lags: ArrayLike) -> tuple[Tensor, Status]:
         lags: Non-decreasing seconds, not negative, shape (T,).
 
     Returns:
-        Shape (..., T, p, p), and OK; members that are not stable hold NaN, with UNSTABLE.
+        Shape (..., T, p, p), output^2, and OK; members that are not stable hold NaN, with UNSTABLE.  Cost: see
+        :func:`stationary_covariance` and :func:`state_mean_at` with n columns.
 
     Raises:
         MisuseError: Lags that are negative or not sorted.
+
+    Source: C. W. Gardiner, Stochastic Methods, 4th ed., Springer 2009, on the Ornstein-Uhlenbeck process.
     """
-    seconds = as_times(lags, sde.device)
+    seconds = as_times(lags, sde.device, field="lags")
     covariance, status = stationary_covariance(sde)
     starts = torch.nan_to_num(covariance) @ sde.C.mT + sde.B @ sde.D_w.mT
     states = propagate(sde, torch.zeros_like(starts), starts, seconds)
@@ -106,4 +115,4 @@ def _modal_transfer(sde: LinearSDE, right: Tensor, points: Tensor) -> Tensor:
 def _solved_transfer(sde: LinearSDE, right: Tensor, points: Tensor) -> Tensor:
     kind = points.dtype
     shifted = points[:, None, None] * identity(sde.n_states, sde.device) - sde.F.unsqueeze(-3)
-    return sde.C.to(kind).unsqueeze(-3) @ solve(shifted, right.to(kind).unsqueeze(-3))
+    return sde.C.to(kind).unsqueeze(-3) @ solve_or_nan(shifted, right.to(kind).unsqueeze(-3))

@@ -47,13 +47,27 @@ def stationary_mean(sde: LinearSDE, u: ArrayLike | None = None) -> tuple[Tensor,
 
     Returns:
         Shape (..., n) or (..., n, k), and OK; members that are not stable hold NaN, with UNSTABLE.  Cost O(n^3).
+
+    Raises:
+        MisuseError: u does not fit.
     """
     states, _, columns, status = _settled(sde, u)
     return (states if columns else states.squeeze(-1)), status
 
 
 def stationary_output_mean(sde: LinearSDE, u: ArrayLike | None = None) -> tuple[Tensor, Status]:
-    """Mean of the outputs after a long time:  (D - C F^-1 E) u;  shape (..., p) or (..., p, k), and the status."""
+    """Mean of the outputs after a long time:  (D - C F^-1 E) u.
+
+    Args:
+        sde: The system.
+        u: Constant input, shape (..., m) or (..., m, k); zero when left out.
+
+    Returns:
+        Shape (..., p) or (..., p, k), and OK; members that are not stable hold NaN, with UNSTABLE.  Cost O(n^3).
+
+    Raises:
+        MisuseError: u does not fit.
+    """
     states, inputs, columns, status = _settled(sde, u)
     outputs = sde.C @ states + sde.D @ inputs
     return (outputs if columns else outputs.squeeze(-1)), status
@@ -105,11 +119,17 @@ def _settled_to_rounding(before: Tensor, after: Tensor) -> bool:
 
 
 def stationary_output_covariance(sde: LinearSDE) -> tuple[Tensor, Status]:
-    """Covariance of the outputs at one instant after a long time:  C S C^T, shape (..., p, p), and the status.
+    """Covariance of the outputs at one instant after a long time:  C S C^T with S of :func:`stationary_covariance`.
 
     An output with white noise of its own (D_w != 0) has no finite variance at a point: entries of D_w D_w^T that are
     not zero give plus or minus infinity.  Its average over an aperture T is finite, D_w D_w^T / T and more: see
     ``time_average``.
+
+    Args:
+        sde: The system.
+
+    Returns:
+        Shape (..., p, p), output^2, and OK or UNSTABLE.  Cost: that of the states.
     """
     covariance, status = stationary_covariance(sde)
     return output_covariance(sde, covariance), status

@@ -13,7 +13,7 @@ from tngd_hw.linear_sde.balance import balancing_scale, scaled_norm
 from tngd_hw.linear_sde.dense import broadcast, eigvals, identity
 from tngd_hw.linear_sde.modal import ModalBasis, equilibrium_basis, modal_basis
 from tngd_hw.linear_sde.structure import Structure, structure_of
-from tngd_hw.linear_sde.tensors import ArrayLike, real_tensor
+from tngd_hw.linear_sde.tensors import ArrayLike, common_batch, real_tensor
 from tngd_hw.outcome import MisuseError
 
 __all__ = ["LinearSDE"]
@@ -87,7 +87,9 @@ class LinearSDE:
             "D": _matrix(D, "D", (p, m), (p, m), device),
             "D_w": _matrix(D_w, "D_w", (p, q), (p, q), device),
         }
-        _check_batches(matrices)
+        batch = common_batch({field: matrix.shape[:-2] for field, matrix in matrices.items()})
+        if 0 in batch:
+            raise MisuseError(f"the batch dimensions are {tuple(batch)}: give at least one system")
         for field, matrix in matrices.items():
             object.__setattr__(self, field, matrix)
         object.__setattr__(self, "state_names", _names(state_names, "state_names", n, "x"))
@@ -212,15 +214,6 @@ def _matrix(
             f"{field} has shape {tuple(tensor.shape)}: to fit the other matrices it has to be (..., {shape})"
         )
     return tensor
-
-
-def _check_batches(matrices: dict[str, Tensor]) -> None:
-    shapes = {field: tuple(matrix.shape[:-2]) for field, matrix in matrices.items()}
-    try:
-        broadcast(*shapes.values())
-    except RuntimeError as error:
-        listed = ", ".join(f"{field} {shape}" for field, shape in shapes.items() if shape)
-        raise MisuseError(f"the batch dimensions do not broadcast ({listed}): make them equal or 1") from error
 
 
 def _names(names: Sequence[str] | None, field: str, count: int, letter: str) -> tuple[str, ...]:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tngd_hw.linear_sde.dense import broadcast
 from tngd_hw.outcome import MisuseError
 
-__all__ = ["ArrayLike", "as_times", "as_vectors", "check_device", "real_tensor"]
+__all__ = [
+    "ArrayLike",
+    "as_duration",
+    "as_times",
+    "as_vectors",
+    "check_device",
+    "check_generator",
+    "common_batch",
+    "real_tensor",
+]
 
 ArrayLike = Tensor | npt.ArrayLike
 
@@ -72,24 +83,40 @@ def _numeric_array(value: npt.ArrayLike, field: str) -> npt.NDArray[np.float64]:
     return np.array(array, dtype=np.float64, order="C")
 
 
-def as_times(times: ArrayLike, device: torch.device, *, strict: bool = False) -> Tensor:
+def check_generator(generator: np.random.Generator) -> np.random.Generator:
+    """Return the generator if it draws as numpy's do (``standard_normal`` is all that is asked of it), else raise."""
+    if not callable(getattr(generator, "standard_normal", None)):
+        raise MisuseError(f"generator = {generator!r}: give a numpy Generator, for example numpy.random.default_rng(0)")
+    return generator
+
+
+def common_batch(shapes: dict[str, Sequence[int]]) -> torch.Size:
+    """The common shape of batch dimensions by name; MisuseError with all of them when there is none."""
+    try:
+        return broadcast(*shapes.values())
+    except RuntimeError as error:
+        listed = ", ".join(f"{field} {tuple(shape)}" for field, shape in shapes.items() if len(shape))
+        raise MisuseError(f"the batch dimensions do not broadcast ({listed}): make them equal or 1") from error
+
+
+def as_times(times: ArrayLike, device: torch.device, *, strict: bool = False, field: str = "times") -> Tensor:
     """Sample times as a float64 vector of shape (T,), T >= 1, 0 <= t_1 <= t_2 <= ... (seconds).
 
     Raises:
         MisuseError: Wrong shape, negative or decreasing times (with ``strict`` also equal ones).
     """
-    vector = real_tensor(times, "times").to(device).detach()
+    vector = real_tensor(times, field).to(device).detach()
     if vector.ndim != 1 or vector.numel() == 0:
-        raise MisuseError(f"times has shape {tuple(vector.shape)}: give a vector of at least one time in seconds")
+        raise MisuseError(f"{field} has shape {tuple(vector.shape)}: give a vector of at least one time in seconds")
     if float(vector[0]) < 0.0:
-        raise MisuseError(f"times[0] = {float(vector[0])}: times start at 0, where x0 holds")
+        raise MisuseError(f"{field}[0] = {float(vector[0])}: {field} start at 0, where x0 holds")
     steps = torch.diff(vector)
     wrong = steps <= 0 if strict else steps < 0
     if bool(wrong.any()):
         i = int(torch.nonzero(wrong)[0]) + 1
         order = "increasing" if strict else "non-decreasing"
-        pair = f"times[{i}] = {float(vector[i])} after times[{i - 1}] = {float(vector[i - 1])}"
-        raise MisuseError(f"{pair}: sort them, times have to be {order}")
+        pair = f"{field}[{i}] = {float(vector[i])} after {field}[{i - 1}] = {float(vector[i - 1])}"
+        raise MisuseError(f"{pair}: sort them, {field} have to be {order}")
     return vector
 
 
