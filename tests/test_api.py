@@ -135,7 +135,7 @@ def test_engine_with_settings() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"topology": "inverter"}, r"topology = 'inverter': the topologies are integrator"),
+        ({"topology": "inverter"}, r"topology = 'inverter': the topologies are .*integrator"),
         ({"hardware": "pcb"}, r"hardware = 'pcb': .*did you mean 'pcb_1k_1n'"),
         ({"hardware": "nowhere.toml"}, r"hardware = nowhere\.toml: cannot be read"),
         ({"engine": "spice"}, r"engine = 'spice': .*did you mean 'ngspice'"),

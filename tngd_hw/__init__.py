@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tngd_hw import curvature, engines, hardware, linear_sde, netlist, readout, tasks, topologies, training
-    from tngd_hw.api import solve
+    from tngd_hw.api import inverse, solve
     from tngd_hw.engines import Trajectory
     from tngd_hw.hardware import HardwareSpec, presets
     from tngd_hw.linear_sde import LinearSDE
@@ -35,6 +35,7 @@ __all__ = [
     "curvature",
     "engines",
     "hardware",
+    "inverse",
     "linear_sde",
     "manufacture",
     "netlist",
@@ -62,6 +63,7 @@ _HOME = {
     "OutcomeError": "outcome",
     "Status": "outcome",
     "Trajectory": "engines",
+    "inverse": "api",
     "manufacture": "topologies",
     "presets": "hardware",
     "program": "topologies",

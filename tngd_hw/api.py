@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tngd_hw.engines import Engine, Trajectory, find_engine
 from tngd_hw.hardware import HardwareSpec, load_hardware
-from tngd_hw.outcome import Status
+from tngd_hw.linear_sde import LinearSDE
+from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.random import check_seed, derived_seed
-from tngd_hw.readout import Estimate, read, settled_status, settling_error, settling_time
-from tngd_hw.topologies import LoadedChip, manufacture, program
+from tngd_hw.readout import (
+    Estimate,
+    block_solve,
+    read,
+    read_inverse,
+    settled_status,
+    settling_error,
+    settling_time,
+    stationary_inverse,
+)
+from tngd_hw.topologies import TOPOLOGIES, LoadedChip, Quantity, find_topology, manufacture, program
 
-__all__ = ["DEFAULT_SETTLING", "SETTLING_TOLERANCE", "solve", "solve_in_steps"]
+__all__ = ["DEFAULT_SETTLING", "SETTLING_TOLERANCE", "inverse", "solve", "solve_in_steps"]
 
 SETTLING_TOLERANCE = 1e-3
 """Relative settling error above which an answer to A x = b is called not settled."""
@@ -34,6 +45,7 @@ def solve(
     duration: float | None = None,
     kappa: float = 0.0,
     x_max: float | None = None,
+    nodes: int | None = None,
     seed: int = 0,
 ) -> Estimate:
     """Solve A x = b on one chip: manufacture, program, run, read.
@@ -47,6 +59,8 @@ def solve(
         duration: Seconds; default: until the slowest mode has decayed to 1e-6.
         kappa: Injected noise, Cov(x) -> kappa A^-1 for symmetric A; the second half of the run is averaged.
         x_max: Largest |x| to plan for; default: the bound |b|/mu_min.
+        nodes: Nodes of the chip; default n.  With fewer, the matrix is solved block by block and refined once (see
+            :func:`~tngd_hw.readout.block_solve`).
         seed: Seed of the die and of the noise.
 
     Returns:
@@ -55,8 +69,15 @@ def solve(
     Raises:
         MisuseError: Arguments that cannot be meant.
     """
+    problem = LinearProblem(A, b)
+    if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, int) or nodes < 1):
+        raise MisuseError(f"nodes = {nodes!r}: a chip has an integer number of nodes, at least 1")
+    if nodes is not None and nodes < problem.n:
+        if duration is not None or kappa > 0 or x_max is not None:
+            raise MisuseError(f"nodes = {nodes}: a matrix solved by blocks takes no duration, kappa or x_max")
+        return _solve_by_blocks(problem, nodes, topology=topology, hardware=hardware, engine=engine, seed=seed)
     return solve_in_steps(
-        LinearProblem(A, b), topology=topology, hardware=hardware, engine=engine, duration=duration, kappa=kappa,
+        problem, topology=topology, hardware=hardware, engine=engine, duration=duration, kappa=kappa,
         x_max=x_max, seed=seed,
     )[2]  # fmt: skip
 
@@ -75,6 +96,7 @@ def solve_in_steps(
 ) -> tuple[LoadedChip, Trajectory, Estimate]:
     """As :func:`solve`, with the loaded chip and the trajectory; ``duration_tau`` is the duration in units of tau."""
     check_seed(seed)
+    _refuse_without(Quantity.SOLUTION, topology)
     simulator = find_engine(engine) if isinstance(engine, str) else engine
     spec = load_hardware(hardware) if isinstance(hardware, str) else hardware
     chip = manufacture(topology, problem.n, spec, seed=seed)
@@ -91,6 +113,79 @@ def solve_in_steps(
         status = settled_status(reference, duration, SETTLING_TOLERANCE, settling_error(reference, duration))
         estimate = replace(estimate, statuses=_with(estimate.statuses, status))
     return loaded, trajectory, replace(estimate, seed=seed)
+
+
+def inverse(
+    A: ArrayLike | Tensor,
+    *,
+    topology: str = "rlc_spu",
+    hardware: HardwareSpec | str = "ideal",
+    engine: Engine | str = "state_space",
+    duration: float | None = None,
+    samples: int = 4000,
+    kappa: float = 1e-3,
+    seed: int = 0,
+) -> Estimate:
+    """A^-1 from the covariance of one noisy chip: manufacture, program, run, read.
+
+    Args:
+        A: Shape (n, n), symmetric, one that the topology can hold.
+        topology: Name of the circuit.
+        hardware: A specification, a preset's name or a TOML file.
+        engine: An engine or its name; those that simulate injected noise.
+        duration: Seconds of a run whose second half is averaged; default: the law that the circuit settles to, without
+            sampling error (what an endless run would give, mismatch included).
+        samples: Points of the run, uniform; not used without a duration.
+        kappa: Strength of the injected noise, Cov(x) -> kappa A^-1.
+        seed: Seed of the die and of the noise.
+
+    Returns:
+        An Estimate of the INVERSE, value (n, n), with its standard error from sampling.
+
+    Raises:
+        MisuseError: Arguments that cannot be meant, or a circuit that gives no covariance.
+    """
+    check_seed(seed)
+    _refuse_without(Quantity.INVERSE, topology)
+    simulator = find_engine(engine) if isinstance(engine, str) else engine
+    spec = load_hardware(hardware) if isinstance(hardware, str) else hardware
+    problem = LinearProblem(A)
+    loaded = program(manufacture(topology, problem.n, spec, seed=seed), problem, seed=seed, kappa=kappa)
+    state = simulator.init(loaded)
+    if duration is None and state.status.ok:
+        if not isinstance(state.prepared, LinearSDE):
+            raise MisuseError(f"engine = {simulator.name!r}: it has no law to settle to; pass a duration")
+        return stationary_inverse(loaded, state.prepared, simulator.name)
+    length = loaded.tau if duration is None else duration
+    times = torch.linspace(0.0, length, samples, dtype=torch.float64)
+    _, trajectory = simulator.run(state, duration=length, seed=derived_seed(seed, "run"), times_s=times)
+    return read_inverse(trajectory, loaded, seed=seed, average_from_s=length / 2)
+
+
+def _solve_by_blocks(
+    problem: LinearProblem, nodes: int, *, topology: str, hardware: HardwareSpec | str, engine: Engine | str, seed: int
+) -> Estimate:
+    _refuse_without(Quantity.SOLUTION, topology)
+    simulator = find_engine(engine) if isinstance(engine, str) else engine
+    spec = load_hardware(hardware) if isinstance(hardware, str) else hardware
+    found = block_solve(manufacture(topology, nodes, spec, seed=seed), problem, simulator, seed=seed)
+    return Estimate(
+        quantity=Quantity.SOLUTION, value=found.value, stderr=torch.zeros_like(found.value), statuses=(found.status,),
+        engine=simulator.name, hardware_hash=spec.hash, seed=seed, tau_s=found.tau_s, duration_s=found.analog_s,
+    )  # fmt: skip
+
+
+def _refuse_without(quantity: Quantity, topology: str) -> None:
+    circuit = find_topology(topology)
+    if quantity in circuit.quantities:
+        return
+    able = ", ".join(other.name for other in TOPOLOGIES if quantity in other.quantities)
+    reason = {
+        Quantity.SOLUTION: "its inductors short direct current, so the mean of its voltages is 0 whatever b is",
+        Quantity.INVERSE: "it has no covariance to read",
+        Quantity.SAMPLES: "it has no noise to sample",
+    }[quantity]
+    raise MisuseError(f"topology = {topology!r}: it gives no {quantity.value} ({reason}); use {able}")
 
 
 def _perfect(loaded: LoadedChip) -> LoadedChip:

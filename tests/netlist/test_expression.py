@@ -111,3 +111,20 @@ def test_anything_but_arithmetic_is_refused(text: str) -> None:
 def test_unknown_name_is_named_with_those_there_are() -> None:
     with pytest.raises(MisuseError, match="unknown name 'gain'; known are gbw, x"):
         evaluate("gain*2", NAMES)
+
+
+def test_functions_are_those_of_mathematics() -> None:
+    """Values by hand, on arrays; log is the natural one."""
+    a = np.array([4.0, 0.25])
+    np.testing.assert_allclose(evaluate("{sqrt(a)+abs(-3)+min(a,1)*max(2,a)}", {"a": a}), [2 + 3 + 4, 0.5 + 3 + 0.5])
+    np.testing.assert_allclose(
+        evaluate("exp(1)*log(10)-tanh(0.5)", {}), 2.718281828459045 * 2.302585092994046 - 0.46211715726
+    )
+    with pytest.raises(MisuseError, match=r"min takes 2 argument\(s\), not 1"):
+        evaluate("min(1)", {})
+
+
+@pytest.mark.parametrize("text", ["1/0", "sqrt(-1)", "log(0)", "1e400", "9**9**2", "(9**9)**99", "1" + "+1" * 1500])
+def test_values_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(MisuseError, match="expression"):
+        evaluate(text, {})

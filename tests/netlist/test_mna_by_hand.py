@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -158,12 +160,26 @@ def test_inputs_keep_the_order_they_were_given_in() -> None:
     assert found.input_values.tolist() == [2.0, 1.0, 1.0]
 
 
-def test_loop_of_capacitor_and_source_is_refused() -> None:
+def test_a_voltage_and_a_current_source_may_share_a_name() -> None:
+    """V1 through R and I1, both into the capacitor: as inputs they are ``v1`` and ``i1``, each with its own column."""
+    build = NetlistBuilder("shared")
+    top, out = build.nodes(["top", "out"])
+    build.add(Kind.VOLTAGE_SOURCE, ["1"], [[top, 0]], [7.0])
+    build.add(Kind.CURRENT_SOURCE, ["1"], [[0, out]], [2e-3])
+    build.add(Kind.RESISTOR, ["r"], [[top, out]], [R])
+    build.add(Kind.CAPACITOR, ["c"], [[out, 0]], [C])
+    found = state_equations(replace(build.netlist(inputs=[], outputs=["out"]), inputs=("i1", "v1")))
+    assert_equations(found, [[-1 / (R * C)]], [[1 / C, 1 / (R * C)]])
+    assert found.input_values.tolist() == [2e-3, 7.0, 1.0]
+    assert not found.sde.E[:, -1].any()
+
+
+def test_circuit_whose_sources_decide_everything_is_refused() -> None:
     build = NetlistBuilder("short")
     (top,) = build.nodes(["top"])
     build.add(Kind.VOLTAGE_SOURCE, ["in"], [[top, 0]], [1.0])
     build.add(Kind.CAPACITOR, ["c"], [[top, 0]], [C])
-    with pytest.raises(MisuseError, match=r"netlist 'short'.*singular.*loop of capacitors"):
+    with pytest.raises(MisuseError, match=r"netlist 'short': every capacitor and inductor follows from the sources"):
         equations(build, ["in"], ["top"])
 
 

@@ -13,6 +13,7 @@ from tngd_hw.cli.doctor import doctor
 from tngd_hw.cli.guard import guarded
 from tngd_hw.cli.presets import presets
 from tngd_hw.cli.solve import solve
+from tngd_hw.cli.validate import validate
 from tngd_hw.outcome import Status
 
 __all__ = ["app"]
@@ -21,6 +22,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Status]], ...] = (
     ("demo", demo),
     ("solve", solve),
     ("compile", compile_command),
+    ("validate", validate),
     ("presets", presets),
     ("doctor", doctor),
 )

@@ -12,20 +12,21 @@ __all__ = ["port_map"]
 
 
 def port_map(loaded: LoadedChip, netlist: Netlist, *, duration: float, seed: int) -> dict[str, Any]:
-    """One entry an unknown: x_i = volts at ``output`` times ``x_per_volt``; source volts = ``volt_per_b`` times b_i."""
+    """One entry an unknown: x_i = volts at ``output`` times ``x_per_volt``; the source has ``source_per_b`` times b_i."""
     scales, drive = loaded.scales, loaded.drive()
     kinds = {name: table.kind.value.lower() for table in netlist.tables for name in table.names}
     scaling = [1.0] * loaded.n if loaded.scaling is None else [float(d) for d in loaded.scaling]
-    volts, starts = ([float(value) for value in tensor] for tensor in (drive.inputs, drive.initial_volt))
+    values, starts = ([float(value) for value in tensor] for tensor in (drive.inputs, drive.initial_volt))
     ports = [
         {
             "unknown": i,
             "output": f"v({node})",
             "source": f"{kinds[source]}{source}",
-            "source_volt": volts[i],
+            "source_value": values[i],
+            "source_unit": "volt" if kinds[source] == "v" else "ampere",
             "initial_volt": starts[i],
             "x_per_volt": scaling[i] / scales.voltage_volt,
-            "volt_per_b": scales.input_gain * scales.voltage_volt * scaling[i],
+            "source_per_b": scales.input_gain * scales.voltage_volt * scaling[i],
         }
         for i, (node, source) in enumerate(zip(netlist.outputs, netlist.inputs, strict=True))
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 from tngd_hw.engines.base import EngineState, check_run, failed, node_names, output_times
 from tngd_hw.engines.trajectory import Trajectory
 from tngd_hw.linear_sde import LinearSDE, mean_at
-from tngd_hw.outcome import Status
+from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.topologies import LoadedChip
 
 __all__ = ["Ideal"]
@@ -19,7 +21,8 @@ class Ideal:
     """dx/dt = -(A x - b)/tau, solved in closed form: for symmetric A and x0 = 0, (1 - e^(-mu t/tau))/mu per mode.
 
     A is the matrix as mapped: where a chip holds D A D, its perfect circuit is the filter of D A D.
-    No mismatch, no noise, no limits: what the hardware would do if it were perfect.  Voltages are v0 x.
+    No mismatch, no limits, and no noise in its runs: what the hardware would do if it were perfect.  Voltages are v0 x.
+    Its equations carry the injected noise, dv = ... + v0 sqrt(2 kappa/tau) dW, for the law they settle to.
     Cost: one eigenvalue problem of A an ``init``.
     """
 
@@ -30,7 +33,9 @@ class Ideal:
         if not loaded.status.ok:
             return EngineState(loaded, None, loaded.status)
         A = loaded.mapped.formed_matrix()
-        sde = LinearSDE(-A / loaded.tau, torch.eye(loaded.n, dtype=torch.float64) / loaded.tau)
+        one = torch.eye(loaded.n, dtype=torch.float64)
+        noise = loaded.scales.voltage_volt * math.sqrt(2 * loaded.kappa / loaded.tau) * one
+        sde = LinearSDE(-A / loaded.tau, one / loaded.tau, noise)
         return EngineState(loaded, sde, Status())
 
     def run(
@@ -46,6 +51,11 @@ class Ideal:
         """See :class:`~tngd_hw.engines.base.Engine`; the same answer for every chip of a batch."""
         check_run(duration, seed)
         loaded = state.loaded
+        if not loaded.topology.is_filter:
+            raise MisuseError(
+                f"engine = 'ideal' is the filter dx/dt = -(A x - b)/tau, which {loaded.chip.topology} is not: "
+                "use state_space or behavioral"
+            )
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
         drive = loaded.drive(b, x0)

@@ -1,29 +1,50 @@
 """What a circuit is: element tables, cells, SPICE text, and its state equations.  Knows no matrix."""
 
+from tngd_hw.netlist.analyses import AcSweep, Analysis, NoiseSources, NoiseSweep, OperatingPoint, Spacing
+from tngd_hw.netlist.behavioral import Behavioral, parse_behavioral
 from tngd_hw.netlist.cells import Cell, load_cell
 from tngd_hw.netlist.deck import Transient, write_deck
 from tngd_hw.netlist.flatten import flatten
 from tngd_hw.netlist.mna import StateEquations, initial_state, state_equations
 from tngd_hw.netlist.netlist import Netlist, NetlistBuilder
+from tngd_hw.netlist.noise_columns import CircuitNoise
+from tngd_hw.netlist.operating_point import DcSolution, operating_point
+from tngd_hw.netlist.pyspice import from_pyspice, to_pyspice
+from tngd_hw.netlist.reader import Deck, read_deck
 from tngd_hw.netlist.tables import GROUND, Instances, Kind, SwitchModel, Table
 from tngd_hw.netlist.waveform import Shape, Waveform
 
 __all__ = [
     "GROUND",
+    "AcSweep",
+    "Analysis",
+    "Behavioral",
     "Cell",
+    "CircuitNoise",
+    "DcSolution",
+    "Deck",
     "Instances",
     "Kind",
     "Netlist",
     "NetlistBuilder",
+    "NoiseSources",
+    "NoiseSweep",
+    "OperatingPoint",
     "Shape",
+    "Spacing",
     "StateEquations",
     "SwitchModel",
     "Table",
     "Transient",
     "Waveform",
     "flatten",
+    "from_pyspice",
     "initial_state",
     "load_cell",
+    "operating_point",
+    "parse_behavioral",
+    "read_deck",
     "state_equations",
+    "to_pyspice",
     "write_deck",
 ]

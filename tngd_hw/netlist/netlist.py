@@ -65,6 +65,30 @@ class Netlist:
         """Number of elements, an instance of a cell counted as one."""
         return sum(len(t) for t in self.tables) + sum(len(group) for group in self.instances)
 
+    def source(self, label: str) -> tuple[Kind, int]:
+        """Kind and row of the V or I source that ``label`` means.
+
+        It is the source's name; where a V and an I source share it, the name with its letter (``"v1"``, ``"i1"``).
+
+        Raises:
+            MisuseError: No such source, or two.
+        """
+        tables = [table for table in self.tables if table.kind.is_source]
+        found = [(table.kind, table.names.index(label)) for table in tables if label in table.names]
+        if not found:
+            found = [
+                (table.kind, table.names.index(label[1:]))
+                for table in tables
+                if label[:1] == table.kind.value.lower() and label[1:] in table.names
+            ]
+        if len(found) != 1:
+            raise MisuseError(f"{label!r} means {len(found)} sources of {self.title!r}; names: {self._source_names()}")
+        return found[0]
+
+    def _source_names(self) -> str:
+        names = [f"{t.kind.value}: {' '.join(t.names[:20])}" for t in self.tables if t.kind.is_source]
+        return ", ".join(names) or "none"
+
     def with_source_values(self, values: Mapping[Kind, Floats]) -> Netlist:
         """The same circuit with other values of its independent sources (V or I), given whole tables at a time."""
         tables = tuple(replace(t, values=values[t.kind]) if t.kind in values else t for t in self.tables)

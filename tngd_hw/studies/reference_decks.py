@@ -6,32 +6,44 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from tngd_hw.engines import Ngspice
 from tngd_hw.hardware.presets import PRESETS
 from tngd_hw.problem import LinearProblem
 from tngd_hw.storage import make_directory, write_text
-from tngd_hw.topologies import TOPOLOGIES, manufacture, program
+from tngd_hw.topologies import TOPOLOGIES, LoadedChip, manufacture, program
 
 __all__ = ["reference_decks", "write_reference_decks"]
 
-_A = [[2.0, -0.5, 0.0], [-0.25, 1.0, 0.125], [0.75, -0.375, 1.5]]
+_MATRICES = (
+    [[2.0, -0.5, 0.0], [-0.25, 1.0, 0.125], [0.75, -0.375, 1.5]],  # any stable matrix
+    [[2.0, -0.5, 0.0], [-0.5, 1.0, 0.25], [0.0, 0.25, 1.5]],  # symmetric, dominant, both signs
+    [[2.0, -0.5, 0.0], [-0.5, 1.0, -0.25], [0.0, -0.25, 1.5]],  # symmetric, off-diagonal entries not above 0
+)
+"""From general to particular; a topology gets the first that it can hold."""
+
 _B = [1.0, -0.5, 0.25]
 _DURATION_TAU = 20.0
 _SEED = 1
 
 
 def reference_decks() -> dict[str, str]:
-    """Path within ``netlists/`` to text: an asymmetric 3 x 3 matrix with entries of both signs and a zero."""
+    """Path within ``netlists/`` to text: a 3 x 3 matrix with a zero, for every topology and preset that can hold it."""
     decks: dict[str, str] = {}
     for topology in TOPOLOGIES:
         for name, preset in PRESETS.items():
             chip = manufacture(topology.name, 3, preset(), seed=_SEED)
-            loaded = program(chip, LinearProblem(_A, _B))
-            deck = Ngspice().deck(loaded, duration=_DURATION_TAU * loaded.tau, standalone=True)
-            decks[f"{topology.name}/{name}.cir"] = deck
+            loaded = _first_held(program(chip, LinearProblem(A, _B)) for A in _MATRICES)
+            if loaded is not None:
+                deck = Ngspice().deck(loaded, duration=_DURATION_TAU * loaded.tau, standalone=True)
+                decks[f"{topology.name}/{name}.cir"] = deck
     return decks
+
+
+def _first_held(candidates: Iterable[LoadedChip]) -> LoadedChip | None:
+    return next((loaded for loaded in candidates if loaded.status.ok), None)
 
 
 def write_reference_decks(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales, Topology
 from tngd_hw.topologies.design_report import DesignReport
-from tngd_hw.topologies.dual import DualProblem, dual_problem
+from tngd_hw.topologies.dual import DualProblem, dual_problem, output_dual_problem
 from tngd_hw.topologies.loaded import Drive, LoadedChip
 from tngd_hw.topologies.mapping_report import ExpectedLoss, MappingReport, effective_temperature_kelvin
 from tngd_hw.topologies.program import manufacture, program
@@ -29,6 +29,7 @@ __all__ = [
     "effective_temperature_kelvin",
     "find_topology",
     "manufacture",
+    "output_dual_problem",
     "program",
     "spectrum",
 ]

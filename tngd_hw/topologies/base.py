@@ -98,6 +98,11 @@ class Topology(Protocol):
         ...
 
     @property
+    def is_filter(self) -> bool:
+        """Whether the ideal circuit is dx/dt = -(A x - b)/tau at every time, and not only settled."""
+        ...
+
+    @property
     def matrix_roles(self) -> tuple[Role, ...]:
         """The roles whose values hold the entries of the matrix."""
         ...

@@ -35,7 +35,7 @@ class BillLine:
         design_low: Smallest value that the design asks for in this line, in ``unit``; None for parts without a value.
         design_high: Largest.
         buy: The value sold that is nearest (by ratio).
-        unit: ohm or farad.
+        unit: ohm or farad; siemens for transconductors, which are programmed and not bought by value.
         deviation_percent: Largest deviation of a design value from ``buy``, 100 (design/buy - 1), with its sign.
         part: What to look for.
     """
@@ -66,6 +66,10 @@ def bill_of_materials(loaded: LoadedChip) -> tuple[BillLine, ...]:
         elif role.part is PartKind.CAPACITOR:
             part = f"capacitor, {_tolerance(hardware.capacitors.tolerance_dtod)}"
             lines += _grouped(role, component.value, E12, "farad", part)
+        elif role.part is PartKind.TRANSCONDUCTOR:
+            part = f"transconductor, programmable, {_tolerance(hardware.transconductors.tolerance_dtod)}"
+            low, high = float(component.value.min()), float(component.value.max())
+            lines.append(BillLine(role.label, len(component.row), low, high, None, "siemens", None, part))
     for role, (rows, columns) in loaded.chip.inventory.items():
         if role.part is PartKind.AMPLIFIER:
             lines.append(BillLine(role.label, rows * columns, None, None, None, "", None, _amplifier(hardware)))

@@ -4,7 +4,7 @@ Everything is read off the closed-form equations dv/dt = F v + E u of the progra
 
     margin        -max Re eig(F), in units of 1/tau; below 0 the circuit runs away
     damping       min over oscillating modes of -Re s/|s|; 1 where no mode oscillates
-    slow-down     slowest time constant of the circuit over that of the ideal filter (tau_eff/tau)
+    slow-down     slowest time constant that the outputs show over that of the ideal filter (tau_eff/tau)
     offset        -C F^-1 E_constant: where the outputs settle with no input
     current       what each amplifier's output has to deliver with its node at the planned voltage
 """
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from tngd_hw.linear_sde.dense import solve
@@ -36,10 +37,12 @@ class DesignReport:
         stable: Whether every mode decays.
         margin_per_tau: Decay rate of the slowest mode, in 1/tau; negative when it grows.
         damping_ratio: Smallest damping ratio of any oscillating mode; 1 when none oscillates, negative when one grows.
-        slowest_tau: Time constant of the slowest mode of the circuit, in tau (infinite when unstable).
+        slowest_tau: Time constant of the slowest mode of the circuit that the outputs show, in tau (infinite when
+            unstable).
         slowdown: Over that of the ideal filter of the mapped matrix: tau_eff/tau.
         smallest_eigenvalue: Smallest real part of an eigenvalue of the mapped matrix, to set ``gain_damping`` against.
-        gain_damping: Largest sum|G|/(A0 g0) that finite gain adds to the diagonal; 0 for ideal amplifiers.
+        gain_damping: Largest sum|G|/(A0 g0) that finite gain adds to the diagonal; 0 for ideal amplifiers.  For
+            transconductors sum g_m/(intrinsic_gain g0).
         noise_gain: Largest (all conductance at a summing node)/(feedback) of a resistive stage; 1 without stages.
         offset_volt: Largest |output| with no input; None when unstable.
         offset_share: The same, over the planned range of the outputs.
@@ -79,10 +82,13 @@ class DesignReport:
             "damping ratio": f"{self.damping_ratio:.3g}",
             "slowest mode": f"{self.slowest_tau:.4g} tau, {self.slowdown:.4g} times the ideal filter's",
             "finite gain": f"adds up to {self.gain_damping:.3g} to an eigenvalue of {self.smallest_eigenvalue:.3g}",
-            "noise gain": f"up to {self.noise_gain:.4g}",
-            "offset": offset + share,
-            "output current": f"up to {format_quantity(current, 'ampere')} of {limit}",
         }
+        if self.peak_current_ampere:
+            rows |= {
+                "noise gain": f"up to {self.noise_gain:.4g}",
+                "offset": offset + share,
+                "output current": f"up to {format_quantity(current, 'ampere')} of {limit}",
+            }
         if self.common_mode_tau is not None:
             rows["common mode"] = f"settles with {self.common_mode_tau:.4g} tau"
         return "\n".join(f"{label:<20}{text}" for label, text in rows.items())
@@ -98,13 +104,14 @@ def design_report(loaded: LoadedChip) -> DesignReport:
     sde, tau = loaded.linear_sde(), loaded.tau
     modes = sde.eigenvalues() * tau
     margin = -float(modes.real.max())
-    slowest = 1 / margin if margin > 0 else math.inf
+    common = loaded.topology.common_mode_rates(loaded.elements)
+    shown = modes if common is None else _without_nearest(modes, -common * tau)
+    slowest = -1 / float(shown.real.max()) if margin > 0 else math.inf
     filter_rate = spectrum(loaded.mapped.formed_matrix()).slowest
     planned = _planned_volt(loaded)
     offset = float((sde.C @ solve(sde.F, -sde.E[..., -1:])).abs().max()) if margin > 0 else None
     loads = loaded.topology.amplifier_loads(loaded.elements)
     amplifiers = loaded.chip.hardware.amplifiers
-    common = loaded.topology.common_mode_rates(loaded.elements)
     return DesignReport(
         stable=margin > 0,
         margin_per_tau=margin,
@@ -122,6 +129,15 @@ def design_report(loaded: LoadedChip) -> DesignReport:
         current_limit_ampere=None if amplifiers is None else amplifiers.output_current_ampere,
         common_mode_tau=None if common is None else 1 / (float(common.min()) * tau),
     )
+
+
+def _without_nearest(modes: Tensor, others: Tensor) -> Tensor:
+    """``modes`` less the one nearest to each of ``others`` in turn: what is left when modes that no output shows go."""
+    left = modes
+    for other in others:
+        nearest = int((left - other).abs().argmin())
+        left = torch.cat([left[:nearest], left[nearest + 1 :]])
+    return left
 
 
 def damping_ratio(modes: Tensor) -> float:

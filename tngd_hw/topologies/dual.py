@@ -92,9 +92,7 @@ def output_dual_problem(J: Tensor, H: Tensor, r: Tensor, damping: float, x0: Ten
     return _dual(weighted @ J.T, J, weighted, r, damping=damping, x0=x0)
 
 
-def _dual(
-    gram: Tensor, R: Tensor, to_start: Tensor, f: Tensor, *, damping: float, x0: Tensor | None
-) -> DualProblem:
+def _dual(gram: Tensor, R: Tensor, to_start: Tensor, f: Tensor, *, damping: float, x0: Tensor | None) -> DualProblem:
     if not 0 < damping < float("inf"):
         raise MisuseError(f"damping = {damping!r}: expected a finite number above 0")
     m = len(f)

@@ -43,6 +43,7 @@ class Integrator:
     name = "integrator"
     encodings = (Encoding.BALANCED, Encoding.OFFSET)
     quantities = frozenset({Quantity.SOLUTION, Quantity.INVERSE, Quantity.SAMPLES})
+    is_filter = True
     matrix_roles = (Role.ARRAY,)
 
     def inventory(self, layout: Layout) -> Inventory:

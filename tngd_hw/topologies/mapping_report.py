@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tngd_hw.topologies.loaded import LoadedChip
 
 __all__ = ["ExpectedLoss", "MappingReport", "effective_temperature_kelvin", "mapping_report"]
+
+_NO_PARTS = (Role.NOISE, Role.OUTPUT_CONDUCTANCE)
+"""Roles of what is in the circuit and is no component of its own."""
 
 
 def effective_temperature_kelvin(kappa: float, voltage_scale_volt: float, capacitance_farad: float) -> float:
@@ -55,13 +58,13 @@ class MappingReport:
         nodes_used: Nodes that the matrix needs.
         nodes_on_chip: Nodes that there are.
         matrix_components: Components that hold entries of the matrix.
-        inverted_components: Those on the inverted rail (negative entries).
+        inverted_components: Those of negative sign: on an inverted rail, or with their inputs exchanged.
         elements: All components and amplifiers in use.
         amplifiers: Operational amplifiers in use.
         component_range: Smallest and largest value of the matrix components, in ``component_unit``.
         component_unit: siemens or farad.
         dynamic_range_db: Their ratio, 20 log10.
-        needed_range_db: Ratio of the largest to the smallest entry of the matrix (zeros left out), 20 log10.
+        needed_range_db: The same ratio if components could have any value, 20 log10.
         entries_raised: Entries below the programmable range that got its smallest value.
         entries_dropped: Entries below half of it, which have no component.
         scaled: Whether the circuit holds D A D: the end is the same, the path is not.
@@ -73,7 +76,8 @@ class MappingReport:
         condition_number: Of A.
         mapped_condition_number: Of D A D.
         bandwidth_slowdown: Largest factor 1 + G_sum/(2 pi GBW C) by which finite bandwidth slows a node; 1 when ideal.
-        gain_damping: Largest sum|G|/(A0 g0): what finite gain adds to the damping, in units of A.
+        gain_damping: Largest sum|G|/(A0 g0): what finite gain adds to the damping, in units of A; of transconductors
+            sum g_m/(intrinsic_gain g0).
         expected_loss: Of the settled answer; None without b, or where the circuit gives no solution.
         kappa: Cov(x) -> kappa A^-1 for symmetric A; 0 without injected noise.
         noise_psd_ampere2_per_hz: S_I for every unknown, one-sided.
@@ -128,7 +132,7 @@ class MappingReport:
         lost = f", {out_of_range} below it ({self.entries_dropped} dropped)" if out_of_range else ""
         rows = {
             "topology": f"{self.topology} ({self.encoding}), {self.nodes_used} of {self.nodes_on_chip} nodes",
-            "matrix components": f"{self.matrix_components}, {self.inverted_components} of them on the inverted rail",
+            "matrix components": f"{self.matrix_components}, {self.inverted_components} of them inverted",
             "all components": f"{self.elements}, {self.amplifiers} of them operational amplifiers",
             "their values": " to ".join(format_quantity(value, self.component_unit) for value in (low, high)),
             "dynamic range": f"{self.needed_range_db:.1f} dB needed, {self.dynamic_range_db:.1f} dB used{lost}",
@@ -170,7 +174,7 @@ def mapping_report(loaded: LoadedChip) -> MappingReport:
     holders = [elements.components[role] for role in loaded.topology.matrix_roles if role in elements.components]
     values = torch.cat([holder.value.reshape(-1) for holder in holders])
     low, high = float(values.min()), float(values.max())
-    entries = _entries(loaded)
+    entries = _wanted_values(loaded)
     found = spectrum(loaded.mapped.formed_matrix())
     raised, dropped = _out_of_range(loaded, len(entries), holders)
     slowdown, added = _amplifier_effects(loaded)
@@ -184,7 +188,7 @@ def mapping_report(loaded: LoadedChip) -> MappingReport:
         nodes_on_chip=loaded.chip.nodes,
         matrix_components=len(values),
         inverted_components=sum(int((holder.sign < 0).sum()) for holder in holders),
-        elements=sum(len(c.row) for role, c in elements.components.items() if role is not Role.NOISE) + amplifiers,
+        elements=sum(len(c.row) for role, c in elements.components.items() if role not in _NO_PARTS) + amplifiers,
         amplifiers=amplifiers,
         component_range=(low, high),
         component_unit="farad" if _holds_in(loaded, PartKind.CAPACITOR) else "siemens",
@@ -211,11 +215,14 @@ def mapping_report(loaded: LoadedChip) -> MappingReport:
     )
 
 
-def _entries(loaded: LoadedChip) -> Tensor:
-    """Sizes of the entries that are not zero, of the matrix as it is stored."""
-    factors = loaded.mapped.factors
-    matrix = loaded.mapped.formed_matrix() if factors is None else factors.J
-    size = matrix.abs()
+def _wanted_values(loaded: LoadedChip) -> Tensor:
+    """Sizes of the matrix components, one a stored entry that is not zero, if resistors could have any value."""
+    hardware = loaded.chip.hardware
+    unlimited = hardware.resistors.model_copy(update={"largest_ohm": None})
+    design = replace(loaded.design, hardware=hardware.model_copy(update={"resistors": unlimited}))
+    elements = loaded.topology.elements(loaded.mapped, design)
+    holders = [elements.components[role] for role in loaded.topology.matrix_roles if role in elements.components]
+    size = torch.cat([holder.value.abs() for holder in holders])
     return size[size > 0]
 
 
@@ -236,13 +243,19 @@ def _out_of_range(loaded: LoadedChip, entries: int, holders: list[Component]) ->
 
 
 def _amplifier_effects(loaded: LoadedChip) -> tuple[float, float]:
-    """Largest 1 + G_sum/(2 pi GBW C) and largest G_sum/(A0 g0) over the nodes of the integrators."""
-    bank = loaded.elements.amplifiers.get(Role.INTEGRATOR_AMPLIFIER)
-    if bank is None:
+    """Largest 1 + G_sum/(2 pi GBW C) and largest G_sum/(A0 g0) over the amplifiers of the nodes."""
+    elements = loaded.elements
+    if Role.OUTPUT_CONDUCTANCE in elements.components:  # transconductors: sum g_m/intrinsic_gain a node
+        return 1.0, float(elements.value(Role.OUTPUT_CONDUCTANCE).max()) / loaded.scales.conductance_siemens
+    role = next((r for r in (Role.INTEGRATOR_AMPLIFIER, Role.SOLVER_AMPLIFIER) if r in elements.amplifiers), None)
+    if role is None:
         return 1.0, 0.0
-    load = loaded.topology.amplifier_loads(loaded.elements)[Role.INTEGRATOR_AMPLIFIER].summing_siemens
-    slow = 1 + load / (2 * math.pi * bank.gain_bandwidth_hz * loaded.elements.value(Role.INTEGRATION))
+    bank = elements.amplifiers[role]
+    load = loaded.topology.amplifier_loads(elements)[role].summing_siemens
     added = load / (bank.open_loop_gain * loaded.scales.conductance_siemens)
+    if Role.INTEGRATION not in elements.components:  # no capacitors: the amplifiers are the speed, tau has them in it
+        return 1.0, float(added.max())
+    slow = 1 + load / (2 * math.pi * bank.gain_bandwidth_hz * elements.value(Role.INTEGRATION))
     return float(slow.max()), float(added.max())
 
 
@@ -278,8 +291,8 @@ def _settled(sde: LinearSDE, E: Tensor, inputs: Tensor) -> Tensor:
 
 
 def _without_deviations(loaded: LoadedChip) -> Elements:
-    """Nominal components, amplifiers of nominal gain and bandwidth without offset."""
-    elements = loaded.nominal
+    """Nominal components, transconductors and amplifiers of nominal gain and bandwidth, without offset."""
+    elements = loaded.chip.hardware.transconductors.apply(loaded.nominal, {})
     for role, bank in loaded.elements.amplifiers.items():
         quiet = AmplifierBank(bank.open_loop_gain, bank.gain_bandwidth_hz, torch.zeros_like(bank.offset_volt))
         elements = elements.with_amplifiers(role, quiet)

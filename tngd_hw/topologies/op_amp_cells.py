@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from tngd_hw.hardware import AmplifierBank, Component, Elements, Role
 from tngd_hw.netlist import Kind, NetlistBuilder
+from tngd_hw.outcome import MisuseError
 
 __all__ = [
     "Rails",
     "StageRow",
+    "add_amplifiers",
     "add_array",
     "add_integrators",
     "add_inverters",
@@ -87,6 +89,19 @@ def add_integrators(build: NetlistBuilder, elements: Elements, summing: _Nodes, 
         build.add_cells("integrator_ideal", names, ports, cint=capacitance, ic=start)
     else:
         build.add_cells("integrator", names, ports, cint=capacitance, ic=start, **_parameters(bank))
+
+
+def add_amplifiers(build: NetlistBuilder, row: StageRow) -> None:
+    """Operational amplifiers with grounded + inputs and nothing around them.
+
+    Raises:
+        MisuseError: Ideal amplifiers, whose outputs nothing would determine.
+    """
+    if row.bank is None:
+        raise MisuseError("bare amplifiers in a netlist have a gain and a bandwidth: give hardware with amplifiers")
+    names = [f"{row.prefix}{i}" for i in range(len(row.inputs))]
+    ports = np.stack([np.zeros_like(row.inputs), row.inputs, row.outputs], 1)
+    build.add_cells("opamp", names, ports, ic=row.start + 0.0, **_parameters(row.bank))
 
 
 def add_inverters(build: NetlistBuilder, row: StageRow, inputs: _Values, feedback: _Values) -> None:

@@ -134,6 +134,11 @@ def _is_number(value: object) -> bool:
 def _scaling(problem: LinearProblem, topology: Topology, preconditioning: Preconditioning) -> Tensor | None:
     if preconditioning is Preconditioning.NONE:
         return topology.own_scaling(problem)
+    if problem.factors is not None:
+        raise MisuseError(
+            f"preconditioning = {preconditioning.value}: this problem is kept as factors J, H, damping, and D A D has "
+            "another damping in every row; leave preconditioning out, or form A"
+        )
     D = unit_diagonal(problem.dense_matrix())
     own = topology.own_scaling(scaled_problem(problem, D))
     return D if own is None else D * own

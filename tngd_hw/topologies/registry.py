@@ -5,12 +5,24 @@ from __future__ import annotations
 import difflib
 
 from tngd_hw.outcome import MisuseError
+from tngd_hw.topologies.amc_inverse import AmcInverse
 from tngd_hw.topologies.base import Topology
+from tngd_hw.topologies.gm_c import GmC
 from tngd_hw.topologies.integrator import Integrator
+from tngd_hw.topologies.passive_rc import PassiveRC
+from tngd_hw.topologies.rlc_spu import RlcSpu
+from tngd_hw.topologies.three_array import ThreeArray
 
 __all__ = ["TOPOLOGIES", "find_topology"]
 
-TOPOLOGIES: tuple[Topology, ...] = (Integrator(),)
+TOPOLOGIES: tuple[Topology, ...] = (
+    PassiveRC(),
+    GmC(),
+    Integrator(),
+    RlcSpu(),
+    ThreeArray(),
+    AmcInverse(),
+)
 
 
 def find_topology(name: str) -> Topology:

@@ -39,5 +39,6 @@ def unit_diagonal(A: Tensor) -> Tensor:
 def scaled_problem(problem: LinearProblem, D: Tensor) -> LinearProblem:
     """(D A D, D b) for D of shape (n,) with positive entries."""
     A = D[:, None] * problem.dense_matrix() * D
-    b = None if problem.b is None else (D * problem.b.T).T
-    return LinearProblem(A, b)
+    if problem.b is None:
+        return LinearProblem(A)
+    return LinearProblem(A, (D if problem.b.ndim == 1 else D[:, None]) * problem.b)

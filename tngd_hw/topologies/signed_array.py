@@ -48,7 +48,7 @@ def resistor_array(matrix: Tensor, scale: float, hardware: HardwareSpec) -> Comp
         return Component.array(matrix, scale)
     least = 1.0 / hardware.resistors.largest_ohm
     size = scale * matrix.abs()
-    legal = torch.where(size >= least, size, torch.where(size > least / 2, least, 0.0))
+    legal = torch.where(size >= least, size, least * (size > least / 2).to(torch.float64))
     return Component.array(torch.sign(matrix) * legal / scale, scale)
 
 

@@ -1,0 +1,193 @@
+"""``gm_c``: an n x n array of transconductors (OTAs) with a capacitor at every node.
+
+The transconductor at (i, j) takes the current gm_ij v_j out of node i; one whose inputs are exchanged puts it in, so
+entries of both signs need no second rail.  One more a node puts g_in v_in,i in:
+
+    C dv_i/dt = -(sum_j gm_ij v_j + g_out,i v_i) + g_in v_in,i
+
+gm = g0 A, v_in = (g0/g_in) v0 b with the sign of b.  g_out is what the finite output resistances of the transconductors
+at node i add up to, sum gm/intrinsic_gain: it damps as if it were added to A_ii.  There is no pole but these: the
+circuit is stable iff A + diag(g_out)/g0 is.
+
+Linear up to ``linear_range_volt``, to which the outputs and the inputs are scaled.  :meth:`GmC.limited_netlist` is the
+same circuit with i = gm V tanh(v/V) for every transconductor.  Noise of density S at every node gives
+Cov(x) -> kappa A^-1 for symmetric A; otherwise A S + S A^T = 2 kappa I, and A^-1 takes n solves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tngd_hw.hardware import Component, Elements, Encoding, HardwareSpec, Inventory, Layout, Role
+from tngd_hw.linear_sde import LinearSDE
+from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
+from tngd_hw.outcome import MisuseError, Status
+from tngd_hw.problem import LinearProblem
+from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
+from tngd_hw.topologies.op_amp_cells import add_noise, add_sources
+from tngd_hw.topologies.signed_array import array_scale
+from tngd_hw.topologies.spectrum import stable_and_regular
+
+__all__ = ["GmC"]
+
+_Nodes = NDArray[np.int64]
+_Values = NDArray[np.float64]
+_AddTransconductors = Callable[[NetlistBuilder, list[str], _Nodes, _Values], None]
+"""Adds transconductors: their names, nodes (m, 3) + input, - input, output, and values in siemens."""
+
+
+class GmC:
+    """Any matrix whose eigenvalues have positive real parts, with entries of either sign."""
+
+    name = "gm_c"
+    encodings = (Encoding.NATIVE,)
+    quantities = frozenset({Quantity.SOLUTION, Quantity.INVERSE, Quantity.SAMPLES})
+    is_filter = True
+    matrix_roles = (Role.TRANSCONDUCTOR,)
+
+    def inventory(self, layout: Layout) -> Inventory:
+        """An n x n array, an input transconductor and a capacitor a node."""
+        n = layout.nodes
+        return {Role.TRANSCONDUCTOR: (n, n), Role.INPUT_TRANSCONDUCTOR: (n, 1), Role.NODE_CAPACITOR: (n, 1)}
+
+    def check(self, problem: LinearProblem, hardware: HardwareSpec, layout: Layout) -> Status:
+        """Stable and regular: all Re eig(A) > 0."""
+        del hardware, layout
+        return stable_and_regular(problem.dense_matrix())
+
+    def own_scaling(self, problem: LinearProblem) -> None:
+        """None: every matrix is held as it is."""
+        del problem
+
+    def scales(self, problem: LinearProblem, hardware: HardwareSpec, layout: Layout) -> Scales:
+        """g0 makes the largest transconductance 1/resistance_ohm; tau = C/g0; v_in = (g0/g_in) v0 b."""
+        unit, C = 1.0 / hardware.resistors.resistance_ohm, hardware.capacitors.capacitance_farad
+        g0 = array_scale(problem.dense_matrix(), layout.encoding, unit)
+        return Scales(g0, 1.0, C, C / g0, g0 / unit)
+
+    def elements(self, problem: LinearProblem, design: Design) -> Elements:
+        """Transconductances g0 |A_ij| with the sign of A_ij, and one of each other component a node."""
+        A = problem.dense_matrix()
+        n = A.shape[0]
+        components = {
+            Role.TRANSCONDUCTOR: Component.array(A, design.scales.conductance_siemens),
+            Role.INPUT_TRANSCONDUCTOR: Component.per_node(1.0 / design.hardware.resistors.resistance_ohm, n),
+            Role.NODE_CAPACITOR: Component.per_node(design.scales.capacitance_farad, n),
+        }
+        if design.noise_psd > 0:
+            components[Role.NOISE] = Component.per_node(design.noise_psd, n)
+        return Elements(n, components, {}, {})
+
+    def netlist(self, elements: Elements, inputs: Tensor, initial_volt: Tensor) -> Netlist:
+        """Nodes ``out0``, ``in0`` and so on; a G element ``a_row_column`` an entry, ``b_row`` an input."""
+        title = f"transconductor array of {elements.n} nodes"
+        return _netlist(title, elements, inputs, initial_volt, _add_linear)
+
+    def limited_netlist(
+        self, elements: Elements, linear_range_volt: float, inputs: Tensor, initial_volt: Tensor
+    ) -> Netlist:
+        """The same circuit of cells ``ota_limited``: i = gm V tanh(v/V) with V = ``linear_range_volt``.
+
+        It is not linear: for ngspice, by :func:`~tngd_hw.netlist.write_deck`, not for the exact engines.
+
+        Raises:
+            MisuseError: A range that is not a finite voltage above 0.
+        """
+        if not 0 < linear_range_volt < math.inf:
+            raise MisuseError(f"linear_range_volt = {linear_range_volt!r}: expected a finite voltage above 0")
+
+        def add_limited(build: NetlistBuilder, names: list[str], nodes: _Nodes, siemens: _Values) -> None:
+            build.add_cells("ota_limited", names, nodes, gm=siemens, vlin=linear_range_volt)
+
+        title = f"transconductor array of {elements.n} nodes, limited to {linear_range_volt:g} V"
+        return _netlist(title, elements, inputs, initial_volt, add_limited)
+
+    def linear_sde(self, elements: Elements) -> LinearSDE:
+        """The equation of the module; n states, the voltages of the nodes."""
+        n, elements = elements.n, elements.one_batch()
+        array, C = elements.components[Role.TRANSCONDUCTOR], elements.value(Role.NODE_CAPACITOR)
+        conductance = array.dense(1) - array.dense(-1)
+        if Role.OUTPUT_CONDUCTANCE in elements.components:
+            conductance = conductance + torch.diag_embed(elements.value(Role.OUTPUT_CONDUCTANCE))
+        drive = torch.diag_embed(elements.value(Role.INPUT_TRANSCONDUCTOR) / C)
+        noise = torch.zeros(*C.shape, 0, dtype=torch.float64)
+        if Role.NOISE in elements.components:
+            noise = torch.diag_embed(torch.sqrt(elements.value(Role.NOISE) / 2) / C)
+        return LinearSDE(
+            -conductance / C[..., None],
+            torch.cat([drive, torch.zeros_like(drive[..., :1])], -1),
+            noise,
+            input_names=(*(f"in{i}" for i in range(n)), "constant"),
+            output_names=[f"out{i}" for i in range(n)],
+        )
+
+    def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
+        """The voltages themselves."""
+        del elements
+        return initial_volt
+
+    def voltage_limit(self, elements: Elements, hardware: HardwareSpec) -> Tensor:
+        """The linear range of the transconductors; infinite where they have none."""
+        limit = hardware.transconductors.linear_range_volt
+        return torch.full((elements.n,), math.inf if limit is None else limit, dtype=torch.float64)
+
+    def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:
+        """Empty: there are no operational amplifiers."""
+        del elements
+        return {}
+
+    def common_mode_rates(self, elements: Elements) -> None:
+        """None: every node is an output."""
+        del elements
+
+
+def _netlist(
+    title: str, elements: Elements, inputs: Tensor, initial_volt: Tensor, add_transconductors: _AddTransconductors
+) -> Netlist:
+    """The circuit with transconductors as ``add_transconductors`` makes them."""
+    numbers = range(elements.n)
+    build = NetlistBuilder(title)
+    outputs = [f"out{i}" for i in numbers]
+    out = build.nodes(outputs)
+    ground = np.zeros_like(out)
+    driven, sources = add_sources(build, inputs.numpy())
+    add_transconductors(
+        build,
+        [f"b_{i}" for i in numbers],
+        np.stack([driven, ground, out], 1),
+        elements.value(Role.INPUT_TRANSCONDUCTOR).numpy(),
+    )
+    array = elements.components[Role.TRANSCONDUCTOR]
+    add_transconductors(build, _array_names(array), _array_nodes(array, out), array.value.numpy())
+    if Role.OUTPUT_CONDUCTANCE in elements.components:
+        resistance = 1.0 / elements.value(Role.OUTPUT_CONDUCTANCE).numpy()
+        build.add(Kind.RESISTOR, [f"out{i}" for i in numbers], np.stack([out, ground], 1), resistance)
+    capacitance = elements.value(Role.NODE_CAPACITOR).numpy()
+    places = np.stack([out, ground], 1)
+    build.add(Kind.CAPACITOR, [f"node{i}" for i in numbers], places, capacitance, initial=initial_volt.numpy())
+    add_noise(build, elements, out)
+    return build.netlist(inputs=sources, outputs=outputs)
+
+
+def _array_names(array: Component) -> list[str]:
+    row, column = array.row.numpy(), array.column.numpy()
+    return [f"a_{i}_{j}" for i, j in zip(row.tolist(), column.tolist(), strict=True)]
+
+
+def _array_nodes(array: Component, out: _Nodes) -> _Nodes:
+    """+ input, - input and output, shape (m, 3): a positive entry takes current out, so its voltage is the - input."""
+    source, end = out[array.column.numpy()], out[array.row.numpy()]
+    positive = array.sign.numpy() > 0
+    return np.stack([np.where(positive, 0, source), np.where(positive, source, 0), end], 1)
+
+
+def _add_linear(build: NetlistBuilder, names: list[str], nodes: _Nodes, siemens: _Values) -> None:
+    """G elements: the current gm (v(+) - v(-)) leaves ground through the source, so it enters the output."""
+    plus, minus, end = nodes.T
+    build.add(Kind.VCCS, names, np.stack([np.zeros_like(end), end, plus, minus], 1), siemens)
