@@ -169,3 +169,8 @@ def test_misuse_is_named(options: dict[str, object], says: str, engine: str) -> 
 def test_bad_problems_are_named(matrix: object, right: object, says: str) -> None:
     with pytest.raises(MisuseError, match=says):
         tngd.solve(matrix, right)  # pyright: ignore[reportArgumentType] - the point of the test
+
+
+def test_the_ideal_filter_is_refused_for_circuits_that_are_no_filter() -> None:
+    with pytest.raises(MisuseError, match=r"engine = 'ideal' is the filter .* which amc_inverse is not"):
+        tngd.solve(np.eye(2), [1.0, 2.0], topology="amc_inverse", hardware="pcb_1k_1n", engine="ideal")

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tngd_hw.engines import Engine, Trajectory, find_engine
+from tngd_hw.engines.ideal import refuse_other_motion
 from tngd_hw.hardware import HardwareSpec, load_hardware
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.outcome import MisuseError, Status
@@ -98,6 +99,8 @@ def solve_in_steps(
     check_seed(seed)
     _refuse_without(Quantity.SOLUTION, topology)
     simulator = find_engine(engine) if isinstance(engine, str) else engine
+    if simulator.name == "ideal":
+        refuse_other_motion(find_topology(topology))
     spec = load_hardware(hardware) if isinstance(hardware, str) else hardware
     chip = manufacture(topology, problem.n, spec, seed=seed)
     loaded = program(chip, problem, seed=seed, x_max=x_max, kappa=kappa)

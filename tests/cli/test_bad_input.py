@@ -58,8 +58,8 @@ def test_a_right_hand_side_that_does_not_fit(refused: Refused, right: np.ndarray
     [
         (
             ["--topology", "integratr"],
-            "topology = 'integratr': the topologies are passive_rc, gm_c, integrator, rlc_spu, three_array, amc_inverse; "
-            "did you mean 'integrator'?",
+            "topology = 'integratr': the topologies are passive_rc, gm_c, integrator, rlc_spu, three_array, "
+            "amc_inverse; did you mean 'integrator'?",
         ),
         (["--engine", "ngspcie"], "engine = 'ngspcie'"),
         (["--hardware", "pcb"], "hardware = 'pcb': the presets are ideal, pcb_1k_1n"),

@@ -22,7 +22,13 @@ MatrixArgument = Annotated[
     Path,
     typer.Argument(metavar="A", help="The matrix, (n, n): .npy, or numbers as text in .csv (commas) or .txt (blanks)."),
 ]
-TopologyOption = Annotated[str, typer.Option(metavar="NAME", help="The circuit: integrator.")]
+TopologyOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="The circuit: integrator, gm_c, passive_rc, three_array, amc_inverse; rlc_spu gives no solution.",
+    ),
+]
 HardwareOption = Annotated[
     str,
     typer.Option(

@@ -12,7 +12,7 @@ __all__ = ["port_map"]
 
 
 def port_map(loaded: LoadedChip, netlist: Netlist, *, duration: float, seed: int) -> dict[str, Any]:
-    """One entry an unknown: x_i = volts at ``output`` times ``x_per_volt``; the source has ``source_per_b`` times b_i."""
+    """One entry an unknown: x_i = volts at ``output`` times ``x_per_volt``; its source ``source_per_b`` b_i."""
     scales, drive = loaded.scales, loaded.drive()
     kinds = {name: table.kind.value.lower() for table in netlist.tables for name in table.names}
     scaling = [1.0] * loaded.n if loaded.scaling is None else [float(d) for d in loaded.scaling]

@@ -12,9 +12,18 @@ from tngd_hw.engines.base import EngineState, check_run, failed, node_names, out
 from tngd_hw.engines.trajectory import Trajectory
 from tngd_hw.linear_sde import LinearSDE, mean_at
 from tngd_hw.outcome import MisuseError, Status
-from tngd_hw.topologies import LoadedChip
+from tngd_hw.topologies import LoadedChip, Topology
 
-__all__ = ["Ideal"]
+__all__ = ["Ideal", "refuse_other_motion"]
+
+
+def refuse_other_motion(topology: Topology) -> None:
+    """MisuseError for a circuit that moves by another law than this engine, however good its parts."""
+    if not topology.is_filter:
+        raise MisuseError(
+            f"engine = 'ideal' is the filter dx/dt = -(A x - b)/tau, which {topology.name} is not: "
+            "use state_space or behavioral"
+        )
 
 
 class Ideal:
@@ -51,11 +60,7 @@ class Ideal:
         """See :class:`~tngd_hw.engines.base.Engine`; the same answer for every chip of a batch."""
         check_run(duration, seed)
         loaded = state.loaded
-        if not loaded.topology.is_filter:
-            raise MisuseError(
-                f"engine = 'ideal' is the filter dx/dt = -(A x - b)/tau, which {loaded.chip.topology} is not: "
-                "use state_space or behavioral"
-            )
+        refuse_other_motion(loaded.topology)
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
         drive = loaded.drive(b, x0)

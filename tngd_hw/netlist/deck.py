@@ -269,8 +269,8 @@ def _analysis_card(netlist: Netlist, analysis: Analysis) -> str:
             return f".noise v({analysis.output}{reference}) {source} {_sweep(analysis)}"
         case Transient():
             start = "0" if analysis.start_s == 0 else repr(float(analysis.start_s))
-            uic = " uic" if analysis.uic else ""
-            return f".tran {float(analysis.step_s)!r} {float(analysis.stop_s)!r} {start} {float(analysis.max_step_s)!r}{uic}"
+            step, stop, largest = (float(t) for t in (analysis.step_s, analysis.stop_s, analysis.max_step_s))
+            return f".tran {step!r} {stop!r} {start} {largest!r}{' uic' if analysis.uic else ''}"
 
 
 def _sweep(analysis: AcSweep | NoiseSweep) -> str:
