@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.linear_sde import measurements
+from benchmarks import circuits, linear_sde
 from benchmarks.tables import document
 
 HERE = Path(__file__).parent
@@ -16,9 +16,11 @@ HERE = Path(__file__).parent
 def main() -> int:
     """Measure, write both files, say where the peer was missing."""
     start = time.perf_counter()
-    results = {
-        "linear_sde": measurements(progress=lambda text: _say(f"{text} (at {time.perf_counter() - start:.0f} s)"))
-    }
+
+    def progress(text: str) -> None:
+        _say(f"{text} (at {time.perf_counter() - start:.0f} s)")
+
+    results = {"linear_sde": linear_sde.measurements(progress=progress), "circuits": circuits.measurements(progress)}
     (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     (HERE / "README.md").write_text(document(results), encoding="utf-8")
     if results["linear_sde"]["peer"] != "thermox 0.0.6":

@@ -22,7 +22,34 @@ def document(results: dict[str, Any]) -> str:
     rows = results["linear_sde"]
     parts = [_HEAD.format(**rows["machine"], peer=rows["peer"])]
     parts += [_paths(rows), _correctness(rows), _krylov(rows), _low_rank(rows), _chains(rows)]
-    return "".join(parts)
+    circuits = results["circuits"]
+    return "".join([*parts, _large(circuits), _agreement(circuits), _noise(circuits)])
+
+
+def _large(circuits: dict[str, Any]) -> str:
+    row = circuits["large"]
+    lines = [[row["netlist_s"], row["write_s"], row["read_s"], row["equations_s"]]]
+    head = ["netlist, s", "deck written, s", "deck read, s", "state equations, s"]
+    text = _section("gm_c of 512 nodes, 262,144 transconductors", head, lines)
+    return text + "\nWanted: written under 1 s, read under 5 s, state equations under 2 s.\n"
+
+
+def _agreement(circuits: dict[str, Any]) -> str:
+    lines = [
+        [row["case"], row["topology"], row["engine"], row["path"], row["end"], row["seconds"]]
+        for row in circuits["agreement"]
+    ]
+    head = ["matrix, 64 nodes", "topology", "engine", "path", "end", "seconds"]
+    title = f"state_space against other engines, real parts, from x0, 20 tau (ngspice {circuits['ngspice']})"
+    text = _section(title, head, lines)
+    return text + "\nLargest difference over the largest voltage.  Wanted: 1e-4 along the path, 1e-5 at the end.\n"
+
+
+def _noise(circuits: dict[str, Any]) -> str:
+    lines = [[row["topology"], row["diagonal"], row["projections"], row["seconds"]] for row in circuits["noise"]]
+    head = ["topology, 64 nodes", "every variance", "10 random projections", "seconds"]
+    text = _section("Stationary covariance against ngspice's integrated .noise, relative difference", head, lines)
+    return text + "\nWanted: 0.2 %.\n"
 
 
 def _paths(rows: dict[str, Any]) -> str:

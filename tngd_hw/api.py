@@ -16,6 +16,7 @@ from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.random import check_seed, derived_seed
 from tngd_hw.readout import (
+    ColumnRunner,
     Estimate,
     block_solve,
     read,
@@ -25,7 +26,7 @@ from tngd_hw.readout import (
     settling_time,
     stationary_inverse,
 )
-from tngd_hw.topologies import TOPOLOGIES, LoadedChip, Quantity, find_topology, manufacture, program
+from tngd_hw.topologies import TOPOLOGIES, LoadedChip, Quantity, find_topology, manufacture, program, spectrum
 
 __all__ = ["DEFAULT_SETTLING", "SETTLING_TOLERANCE", "inverse", "solve", "solve_in_steps"]
 
@@ -129,10 +130,13 @@ def inverse(
     kappa: float = 1e-3,
     seed: int = 0,
 ) -> Estimate:
-    """A^-1 from the covariance of one noisy chip: manufacture, program, run, read.
+    """A^-1 of one chip: from the covariance of its noise where that gives it, else column by column.
+
+    Cov(x) = kappa A^-1 needs a symmetric A and a circuit that gives a covariance.  Other matrices, and circuits that
+    only solve, take n settled runs with the columns of the identity.
 
     Args:
-        A: Shape (n, n), symmetric, one that the topology can hold.
+        A: Shape (n, n), one that the topology can hold.
         topology: Name of the circuit.
         hardware: A specification, a preset's name or a TOML file.
         engine: An engine or its name; those that simulate injected noise.
@@ -149,10 +153,13 @@ def inverse(
         MisuseError: Arguments that cannot be meant, or a circuit that gives no covariance.
     """
     check_seed(seed)
-    _refuse_without(Quantity.INVERSE, topology)
     simulator = find_engine(engine) if isinstance(engine, str) else engine
     spec = load_hardware(hardware) if isinstance(hardware, str) else hardware
     problem = LinearProblem(A)
+    quantities = find_topology(topology).quantities
+    symmetric = spectrum(problem.dense_matrix()).symmetric
+    if Quantity.SOLUTION in quantities and not (symmetric and Quantity.INVERSE in quantities):
+        return _inverse_by_columns(problem, simulator, topology=topology, spec=spec, seed=seed)
     loaded = program(manufacture(topology, problem.n, spec, seed=seed), problem, seed=seed, kappa=kappa)
     state = simulator.init(loaded)
     if duration is None and state.status.ok:
@@ -163,6 +170,18 @@ def inverse(
     times = torch.linspace(0.0, length, samples, dtype=torch.float64)
     _, trajectory = simulator.run(state, duration=length, seed=derived_seed(seed, "run"), times_s=times)
     return read_inverse(trajectory, loaded, seed=seed, average_from_s=length / 2)
+
+
+def _inverse_by_columns(
+    problem: LinearProblem, simulator: Engine, *, topology: str, spec: HardwareSpec, seed: int
+) -> Estimate:
+    runner = ColumnRunner(manufacture(topology, problem.n, spec, seed=seed), simulator, seed)
+    columns = LinearProblem(problem.dense_matrix(), torch.eye(problem.n, dtype=torch.float64))
+    value, status = runner.solve(columns)
+    return Estimate(
+        quantity=Quantity.INVERSE, value=value, stderr=torch.zeros_like(value), statuses=(status,),
+        engine=simulator.name, hardware_hash=spec.hash, seed=seed, tau_s=runner.tau_s, duration_s=runner.analog_s,
+    )  # fmt: skip
 
 
 def _solve_by_blocks(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from tngd_hw.netlist.tables import Floats
 
@@ -22,12 +24,26 @@ def upper_triangle(matrix: Floats) -> Floats:
 
 def solved(lu: SuperLU, right: Floats) -> Floats:
     """M^-1 right, shape (size, any), also for no columns."""
-    return cast("Floats", cast("Any", lu).solve(right)) if right.size else right.copy()
+    return _solved(lu, right, "N")
 
 
 def transposed_solve(lu: SuperLU, right: Floats) -> Floats:
     """M^-T right, shape (size, any)."""
-    return cast("Floats", cast("Any", lu).solve(right, trans="T")) if right.size else right.copy()
+    return _solved(lu, right, "T")
+
+
+def _solved(lu: SuperLU, right: Floats, trans: str) -> Floats:
+    """On one BLAS thread: SuperLU calls BLAS for every supernode, and threads cost it a factor of 3 and more."""
+    if not right.size:
+        return right.copy()
+    with _blas().limit(limits=1, user_api="blas"):
+        return cast("Floats", cast("Any", lu).solve(right, trans=trans))
+
+
+@functools.cache
+def _blas() -> Any:
+    """The BLAS libraries in this process; finding them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def sparse_product(matrix: sparse.csc_array | sparse.csr_array, dense: Floats) -> Floats:

@@ -11,16 +11,10 @@ from tngd_hw.engines import Engine
 from tngd_hw.hardware import Chip
 from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.problem import LinearProblem
-from tngd_hw.random import derived_seed
-from tngd_hw.readout.read import read
-from tngd_hw.readout.settling import settling_time
-from tngd_hw.topologies import program
+from tngd_hw.readout.columns import ColumnRunner
 from tngd_hw.topologies.blocks import block_sizes, schur_complement, top_block
 
 __all__ = ["BlockSolution", "block_solve"]
-
-_SETTLED = 1e-6
-"""Every run lasts until the slowest mode of its block has decayed to this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,38 +38,6 @@ class BlockSolution:
     residuals: tuple[float, ...]
     analog_s: float
     tau_s: float
-
-
-@dataclass
-class _Runner:
-    """The chip, and what its runs have cost so far."""
-
-    chip: Chip
-    engine: Engine
-    seed: int
-    runs: int = 0
-    analog_s: float = 0.0
-    tau_s: float = 0.0
-
-    def solve(self, problem: LinearProblem) -> tuple[Tensor, Status]:
-        """P^-1 of every column, one run each, on one programming of the die."""
-        assert problem.b is not None
-        loaded = program(self.chip, problem, seed=self.seed)
-        state = self.engine.init(loaded)
-        if not state.status.ok:
-            return torch.full_like(problem.b, torch.nan), state.status
-        duration = settling_time(loaded, _SETTLED)
-        columns: list[Tensor] = []
-        for column in problem.b.T:
-            seed = derived_seed(self.seed, "block.run", self.runs)
-            _, run = self.engine.run(state, duration=duration, b=column, seed=seed, times_s=[duration])
-            if not run.status.ok:
-                return torch.full_like(problem.b, torch.nan), run.status
-            columns.append(read(run, loaded, seed=seed).value)
-            self.runs += 1
-            self.analog_s += duration
-        self.tau_s = self.tau_s or loaded.tau
-        return torch.stack(columns, dim=1), Status()
 
 
 def block_solve(
@@ -105,7 +67,7 @@ def block_solve(
     if isinstance(refinements, bool) or refinements < 0:
         raise MisuseError(f"refinements = {refinements!r}: expected an integer of 0 or more")
     A, b = problem.dense_matrix(), problem.b
-    sizes, runner = block_sizes(problem.n, chip.nodes), _Runner(chip, engine, seed)
+    sizes, runner = block_sizes(problem.n, chip.nodes), ColumnRunner(chip, engine, seed)
     x, status = torch.zeros_like(b), Status()
     residuals: list[float] = []
     size, entry = _norm(b), float(A.abs().max())
@@ -124,7 +86,7 @@ def _norm(vector: Tensor) -> float:
     return float(vector.square().sum().sqrt())
 
 
-def _eliminate(A: Tensor, b: Tensor, sizes: tuple[int, ...], runner: _Runner) -> tuple[Tensor, Status]:
+def _eliminate(A: Tensor, b: Tensor, sizes: tuple[int, ...], runner: ColumnRunner) -> tuple[Tensor, Status]:
     """x of A x = b, shape (n, 1), the first block of rows on the chip, the rest by itself."""
     block = top_block(A, b, sizes[0])
     Z, status = runner.solve(block.problem)

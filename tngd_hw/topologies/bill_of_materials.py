@@ -63,6 +63,9 @@ def bill_of_materials(loaded: LoadedChip) -> tuple[BillLine, ...]:
         if role.part is PartKind.RESISTOR:
             part = f"resistor, {_tolerance(hardware.resistors.tolerance_dtod)}"
             lines += _grouped(role, 1.0 / component.value, E96, "ohm", part)
+        elif role.part is PartKind.INDUCTOR:
+            part = f"inductor, {_tolerance(hardware.inductors.tolerance_dtod)}"
+            lines += _grouped(role, component.value, E12, "henry", part)
         elif role.part is PartKind.CAPACITOR:
             part = f"capacitor, {_tolerance(hardware.capacitors.tolerance_dtod)}"
             lines += _grouped(role, component.value, E12, "farad", part)
