@@ -13,6 +13,7 @@ import torch
 
 from tngd_hw import LinearProblem, manufacture, presets, program
 from tngd_hw.engines.ngspice_process import find_ngspice, ngspice_version
+from tngd_hw.linear_sde.dense import eigvals
 from tngd_hw.netlist import Transient, read_deck, state_equations, write_deck
 from tngd_hw.studies.cross_validation import ValidationCase, cross_validate
 from tngd_hw.studies.noise_agreement import projected_variances, random_projections
@@ -49,7 +50,7 @@ def _positive(n: int, seed: int) -> Array:
 
 def _not_symmetric(n: int, seed: int) -> Array:
     M = np.random.default_rng(seed).normal(size=(n, n)) / np.sqrt(n)
-    lowest = float(torch.linalg.eigvals(torch.from_numpy(M)).real.min())
+    lowest = float(eigvals(torch.from_numpy(M)).real.min())
     return M + (0.3 - lowest) * np.eye(n)
 
 

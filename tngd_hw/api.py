@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tngd_hw.engines import Engine, Trajectory, find_engine
 from tngd_hw.engines.ideal import refuse_other_motion
-from tngd_hw.hardware import HardwareSpec, load_hardware
+from tngd_hw.hardware import Encoding, HardwareSpec, load_hardware
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.problem import LinearProblem
@@ -26,7 +26,16 @@ from tngd_hw.readout import (
     settling_time,
     stationary_inverse,
 )
-from tngd_hw.topologies import TOPOLOGIES, LoadedChip, Quantity, find_topology, manufacture, program, spectrum
+from tngd_hw.topologies import (
+    TOPOLOGIES,
+    LoadedChip,
+    Preconditioning,
+    Quantity,
+    find_topology,
+    manufacture,
+    program,
+    spectrum,
+)
 
 __all__ = ["DEFAULT_SETTLING", "SETTLING_TOLERANCE", "inverse", "solve", "solve_in_steps"]
 
@@ -48,6 +57,8 @@ def solve(
     kappa: float = 0.0,
     x_max: float | None = None,
     nodes: int | None = None,
+    encoding: Encoding | None = None,
+    preconditioning: Preconditioning = Preconditioning.NONE,
     seed: int = 0,
 ) -> Estimate:
     """Solve A x = b on one chip: manufacture, program, run, read.
@@ -63,6 +74,8 @@ def solve(
         x_max: Largest |x| to plan for; default: the bound |b|/mu_min.
         nodes: Nodes of the chip; default n.  With fewer, the matrix is solved block by block and refined once (see
             :func:`~tngd_hw.readout.block_solve`).
+        encoding: How entries of both signs are made; default: the circuit's first.
+        preconditioning: UNIT_DIAGONAL lets the chip hold D A D: the same end by another path.
         seed: Seed of the die and of the noise.
 
     Returns:
@@ -80,7 +93,7 @@ def solve(
         return _solve_by_blocks(problem, nodes, topology=topology, hardware=hardware, engine=engine, seed=seed)
     return solve_in_steps(
         problem, topology=topology, hardware=hardware, engine=engine, duration=duration, kappa=kappa,
-        x_max=x_max, seed=seed,
+        x_max=x_max, seed=seed, encoding=encoding, preconditioning=preconditioning,
     )[2]  # fmt: skip
 
 
@@ -95,6 +108,8 @@ def solve_in_steps(
     x_max: float | None,
     seed: int,
     duration_tau: float | None = None,
+    encoding: Encoding | None = None,
+    preconditioning: Preconditioning = Preconditioning.NONE,
 ) -> tuple[LoadedChip, Trajectory, Estimate]:
     """As :func:`solve`, with the loaded chip and the trajectory; ``duration_tau`` is the duration in units of tau."""
     check_seed(seed)
@@ -103,8 +118,8 @@ def solve_in_steps(
     if simulator.name == "ideal":
         refuse_other_motion(find_topology(topology))
     spec = load_hardware(hardware) if isinstance(hardware, str) else hardware
-    chip = manufacture(topology, problem.n, spec, seed=seed)
-    loaded = program(chip, problem, seed=seed, x_max=x_max, kappa=kappa)
+    chip = manufacture(topology, problem.n, spec, seed=seed, encoding=encoding)
+    loaded = program(chip, problem, seed=seed, x_max=x_max, kappa=kappa, preconditioning=preconditioning)
     reference = _perfect(loaded) if simulator.name == "ideal" and loaded.status.ok else loaded
     if duration_tau is not None:
         duration = duration_tau * loaded.tau

@@ -14,7 +14,8 @@ import pytest
 A = np.array([[2.0, -0.5, 0.25], [-0.5, 1.5, 0.5], [0.25, 0.5, 1.0]])
 B = np.array([1.0, -0.5, 0.25])
 FILES = [
-    "deck.cir", "ports.json", "mapping.json", "mapping.txt", "bill_of_materials.csv", "schematic.svg", "schematic.png",
+    "deck.cir", "ports.json", "mapping.json", "mapping.txt", "design.json", "design.txt", "bill_of_materials.csv",
+    "schematic_cell.svg", "schematic_cell.png", "schematic_array.svg", "schematic_array.png",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -30,7 +31,7 @@ def test_the_files(cli) -> None:
     assert "expected loss in x" in Path("deep/out/mapping.txt").read_text()
     rows = list(csv.DictReader(Path("deep/out/bill_of_materials.csv").read_text().splitlines()))
     assert sum(int(row["count"]) for row in rows if row["role"] == "array resistor") == 9
-    assert Path("deep/out/schematic.png").read_bytes().startswith(b"\x89PNG")
+    assert Path("deep/out/schematic_array.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_document_and_the_prose(cli) -> None:
@@ -88,16 +89,16 @@ def test_the_port_map(cli) -> None:
     for i, port in enumerate(ports["ports"]):
         assert port["unknown"] == i
         assert port["initial_volt"] == 0.0
-        assert port["source_volt"] == pytest.approx(port["volt_per_b"] * B[i])
-        assert port["volt_per_b"] < 0
+        assert port["source_value"] == pytest.approx(port["source_per_b"] * B[i])
+        assert port["source_per_b"] < 0
         (card,) = re.findall(rf"^{port['source']} in{i} 0 dc (\S+)$", deck, re.MULTILINE)
-        assert float(card) == port["source_volt"]
+        assert float(card) == port["source_value"]
 
 
 def test_without_b_nothing_is_driven(cli) -> None:
     assert cli("compile", "A.npy", "-o", "out").exit_code == 0
     ports = json.loads(Path("out/ports.json").read_text())["ports"]
-    assert [port["source_volt"] for port in ports] == [0.0, 0.0, 0.0]
+    assert [port["source_value"] for port in ports] == [0.0, 0.0, 0.0]
 
 
 def test_the_same_request_gives_the_same_files(cli) -> None:
@@ -106,3 +107,52 @@ def test_the_same_request_gives_the_same_files(cli) -> None:
     for name in FILES:
         assert Path("first", name).read_bytes() == Path("second", name).read_bytes(), name
     assert str(Path.cwd()) not in Path("first/deck.cir").read_text()
+
+
+def test_the_schematics_are_of_the_topology(cli) -> None:
+    for name in ("integrator", "gm_c"):
+        assert cli("compile", "A.npy", "b.npy", "-o", name, "--topology", name).exit_code == 0
+    for name in FILES[-4:]:
+        assert Path("integrator", name).read_bytes() != Path("gm_c", name).read_bytes(), name
+
+
+def test_the_design_report_is_told_and_kept(cli) -> None:
+    result = cli("compile", "A.npy", "b.npy", "-o", "out", "--hardware", "pcb_1k_1n")
+    assert "damping ratio" in result.stdout
+    design = json.loads(Path("out/design.json").read_text())
+    assert design["stable"] is True
+    assert 0 < design["peak_current_ampere"]["integrator amplifier"] <= design["current_limit_ampere"]
+
+
+def test_an_unstable_design_shows_its_report_and_ends_with_1(cli) -> None:
+    """A rotating matrix on slow amplifiers: the report says by how much, nothing is written."""
+    Path("slow.toml").write_text(
+        'name = "slow"\n[amplifiers]\nopen_loop_gain = 1e5\ngain_bandwidth_hz = "10k"\noutput_swing_volt = 5.0\n'
+        "output_current_ampere = 1.0\n"
+    )
+    M = np.random.default_rng(1).normal(size=(24, 24))
+    np.save("M.npy", M - M.T + 0.3 * np.eye(24))
+    result = cli("compile", "M.npy", "-o", "out", "--hardware", "slow.toml")
+    assert result.exit_code == 1
+    assert "UNSTABLE, margin -" in result.stdout
+    assert "mode growing" in result.stderr
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("topology", ["passive_rc", "gm_c", "three_array", "rlc_spu"])
+def test_every_topology_is_written(cli, topology: str) -> None:
+    np.save("M.npy", np.array([[2.0, -0.5, 0.0], [-0.5, 1.0, -0.25], [0.0, -0.25, 1.5]]))
+    result = cli("compile", "M.npy", "-o", "out", "--topology", topology, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(FILES)
+
+
+def test_encoding_and_scaling(cli) -> None:
+    result = cli(
+        "compile", "A.npy", "b.npy", "-o", "out", "--encoding", "offset", "--preconditioning", "unit_diagonal", "--json"
+    )
+    mapping = json.loads(result.stdout)["mapping"]
+    assert (mapping["encoding"], mapping["scaled"]) == ("offset", True)
+    wrong = cli("compile", "A.npy", "-o", "out", "--encoding", "ofset")
+    assert wrong.exit_code == 2
+    assert "--encoding ofset: the choices are balanced, offset, native" in wrong.stderr

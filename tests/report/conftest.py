@@ -32,7 +32,7 @@ MAPPING: dict[str, Any] = {
     "topology": "integrator",
     "nodes_used": 80,
     "nodes_on_chip": 96,
-    "resistors": 6400,
+    "matrix_components": 6400,
     "inverted_components": 4034,
     "amplifiers": 192,
     "conductance_scale_siemens": 1.9673e-3,

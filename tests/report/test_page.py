@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tngd_hw.outcome import MisuseError
-from tngd_hw.report import TrainingComparison, integrator_cell, save_figure, training_figure
+from tngd_hw.report import TrainingComparison, draw_cell, save_figure, training_figure
 from tngd_hw.report.markup import number, span
 
 VOID = {"meta", "img"}
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def pictures(comparison: TrainingComparison, tmp_path: Path) -> dict[str, Path]:
     shown = save_figure(training_figure(comparison.records), tmp_path / "training.png")
-    svg, _ = integrator_cell(tmp_path / "cell")
+    svg, _ = draw_cell("integrator", tmp_path / "cell")
     return {"training": shown, "settling": shown, "agreement": shown, "schematic": svg}
 
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tngd_hw.cli.arrays import read_matrix, read_right_hand_side
+from tngd_hw.cli.choices import choice
 from tngd_hw.cli.duration import Duration, parse_duration
 from tngd_hw.cli.options import (
+    EncodingOption,
     HardwareOption,
     JsonOption,
     MatrixArgument,
+    PreconditioningOption,
     QuietOption,
     SeedOption,
     TopologyOption,
@@ -36,6 +39,8 @@ def compile_command(
     *,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where the files go; made if missing.")],
     topology: TopologyOption = "integrator",
+    encoding: EncodingOption = None,
+    preconditioning: PreconditioningOption = "none",
     hardware: HardwareOption = "ideal",
     duration: Annotated[
         str, typer.Option(metavar="TIME", help="Of the deck's run: 50tau, 20us, 5e-5 (seconds), or settle.")
@@ -50,21 +55,27 @@ def compile_command(
     deck.cir                      runs as it is: ngspice -b deck.cir
     ports.json                    which node is which unknown, and the scales to x and from b
     mapping.txt, mapping.json     what became of the matrix: scales and limits
+    design.txt, design.json       what to expect of the circuit: stability, speed, offset, current
     bill_of_materials.csv         the parts, in the values that are sold
-    schematic.svg, schematic.png  one cell
+    schematic_cell.svg, .png      one node of the circuit with its parts
+    schematic_array.svg, .png     how nodes make the circuit: 3 x 3 entries
     """
     output = Output(as_json, quiet, verbose)
     length = parse_duration(duration)
     A = read_matrix(matrix)
     b = None if right is None else read_right_hand_side(right)
-    from tngd_hw.hardware import load_hardware
+    from tngd_hw.hardware import Encoding, load_hardware
     from tngd_hw.problem import LinearProblem
     from tngd_hw.storage import make_directory
-    from tngd_hw.topologies import manufacture, program
+    from tngd_hw.topologies import Preconditioning, manufacture, program
 
     problem = LinearProblem(A, b)
-    chip = manufacture(topology, problem.n, load_hardware(hardware), seed=seed)
-    loaded = program(chip, problem, seed=seed)
+    signs = None if encoding is None else choice(Encoding, encoding, "--encoding")
+    chip = manufacture(topology, problem.n, load_hardware(hardware), seed=seed, encoding=signs)
+    scaling = choice(Preconditioning, preconditioning, "--preconditioning")
+    loaded = program(chip, problem, seed=seed, preconditioning=scaling)
+    if loaded.programmed is not None:
+        output.say(f"{loaded.design_report}\n")
     loaded.circuit_status.require_ok()
     directory = make_directory(out, "--out")
     seconds = _seconds(length, loaded)
@@ -83,6 +94,7 @@ def compile_command(
             "hardware_hash": chip.hardware.hash,
             "seed": seed,
             "mapping": loaded.report.to_dict(),
+            "design": loaded.design_report.to_dict(),
         }
     )
     output.say(str(loaded.report))
@@ -105,7 +117,7 @@ def _seconds(length: Duration, loaded: LoadedChip) -> float:
 def _write(loaded: LoadedChip, directory: Path, *, seconds: float, seed: int) -> list[str]:
     """Write every file, each whole or not at all; their names in the order of a reader."""
     from tngd_hw.engines import Ngspice
-    from tngd_hw.report import integrator_cell
+    from tngd_hw.report import draw_array, draw_cell
     from tngd_hw.storage import write_text
     from tngd_hw.topologies.bill_of_materials import bill_of_materials, bill_to_csv
 
@@ -114,8 +126,12 @@ def _write(loaded: LoadedChip, directory: Path, *, seconds: float, seed: int) ->
         "ports.json": json_text(port_map(loaded, loaded.netlist(), duration=seconds, seed=seed)) + "\n",
         "mapping.json": json_text(loaded.report.to_dict()) + "\n",
         "mapping.txt": f"{loaded.report}\n",
+        "design.json": json_text(loaded.design_report.to_dict()) + "\n",
+        "design.txt": f"{loaded.design_report}\n",
         "bill_of_materials.csv": bill_to_csv(bill_of_materials(loaded)),
     }
     for name, text in texts.items():
         write_text(directory / name, text)
-    return [*texts, *(path.name for path in integrator_cell(directory / "schematic"))]
+    topology = loaded.chip.topology
+    drawings = draw_cell(topology, directory / "schematic_cell") + draw_array(topology, directory / "schematic_array")
+    return [*texts, *(path.name for path in drawings)]

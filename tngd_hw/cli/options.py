@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "EncodingOption",
     "EngineOption",
     "HardwareOption",
     "JsonOption",
     "MatrixArgument",
+    "PreconditioningOption",
     "QuietOption",
     "SeedOption",
     "TopologyOption",
@@ -28,6 +30,17 @@ TopologyOption = Annotated[
         metavar="NAME",
         help="The circuit: integrator, gm_c, passive_rc, three_array, amc_inverse; rlc_spu gives no solution.",
     ),
+]
+EncodingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        show_default=False,
+        help="How entries of both signs are made: balanced, offset or native; default: the circuit's first.",
+    ),
+]
+PreconditioningOption = Annotated[
+    str, typer.Option(metavar="NAME", help="none, or unit_diagonal: the chip holds D A D (same end, other path).")
 ]
 HardwareOption = Annotated[
     str,

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tngd_hw.cli.arrays import read_matrix, read_right_hand_side
+from tngd_hw.cli.choices import choice
 from tngd_hw.cli.duration import parse_duration
 from tngd_hw.cli.options import (
+    EncodingOption,
     EngineOption,
     HardwareOption,
     JsonOption,
     MatrixArgument,
+    PreconditioningOption,
     QuietOption,
     SeedOption,
     TopologyOption,
@@ -44,6 +47,8 @@ def solve(
     right: Annotated[Path, typer.Argument(metavar="b", help="The right-hand side, (n,) or (n, k), as the matrix.")],
     *,
     topology: TopologyOption = "integrator",
+    encoding: EncodingOption = None,
+    preconditioning: PreconditioningOption = "none",
     hardware: HardwareOption = "ideal",
     engine: EngineOption = "state_space",
     duration: Annotated[
@@ -74,12 +79,16 @@ def solve(
     A, b = read_matrix(matrix), read_right_hand_side(right)
     with output.working(f"{engine} ..."):
         from tngd_hw.api import solve_in_steps
+        from tngd_hw.hardware import Encoding
         from tngd_hw.problem import LinearProblem
+        from tngd_hw.topologies import Preconditioning
 
         problem = LinearProblem(A, b)
         loaded, trajectory, estimate = solve_in_steps(
             problem, topology=topology, hardware=hardware, engine=engine, duration=length.seconds, kappa=kappa,
             x_max=x_max, seed=seed, duration_tau=length.in_tau,
+            encoding=None if encoding is None else choice(Encoding, encoding, "--encoding"),
+            preconditioning=choice(Preconditioning, preconditioning, "--preconditioning"),
         )  # fmt: skip
     digital = _digital_answer(problem)
     output.document(_document(loaded, trajectory, estimate, digital))
@@ -130,6 +139,7 @@ def _document(loaded: LoadedChip, trajectory: Trajectory, estimate: Estimate, di
         "hardware": loaded.chip.hardware.name,
         "kappa": loaded.kappa,
         "mapping": None if loaded.programmed is None else loaded.report.to_dict(),
+        "design": None if loaded.programmed is None else loaded.design_report.to_dict(),
         "notes": trajectory.notes,
     }
 
@@ -167,7 +177,7 @@ def _table(loaded: LoadedChip, estimate: Estimate, digital: Floats | None, rows:
 
 def _tell_mapping(output: Output, loaded: LoadedChip, trajectory: Trajectory) -> None:
     if loaded.programmed is not None:
-        output.detail(f"\n{loaded.report}")
+        output.detail(f"\n{loaded.report}\n\n{loaded.design_report}")
     output.detail(f"hardware            {loaded.chip.hardware} (hash {loaded.chip.hardware.hash})")
     if trajectory.notes:
         output.detail(f"simulator's notes\n{trajectory.notes}")

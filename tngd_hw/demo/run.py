@@ -20,7 +20,7 @@ from tngd_hw.report import (
     SettlingExample,
     TrainingComparison,
     agreement_figure,
-    integrator_cell,
+    draw_cell,
     save_figure,
     settling_figure,
     training_figure,
@@ -212,7 +212,7 @@ def _write(out: Path, comparison: TrainingComparison, loaded: LoadedChip) -> dic
     pictures = {name: out / f"{name}.png" for name in figures}
     for name, figure in figures.items():
         save_figure(figure, pictures[name])
-    integrator_cell(out / "integrator_cell")
+    draw_cell("integrator", out / "integrator_cell")
     pictures["schematic"] = out / "integrator_cell.svg"
     deck = Ngspice().deck(loaded, duration=_DURATION_TAU * loaded.tau, standalone=True)
     write_text(out / "last_step.cir", deck)

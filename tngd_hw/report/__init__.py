@@ -4,8 +4,9 @@ from tngd_hw.report.comparison import SettlingExample, TrainingComparison
 from tngd_hw.report.facts import hardware_facts
 from tngd_hw.report.figures import agreement_figure, settling_figure, training_figure
 from tngd_hw.report.metrics import HardwareFacts, Metrics, NoiseFacts, RunFacts, TaskFacts, TrainingFacts
+from tngd_hw.report.notation import readable_names
 from tngd_hw.report.page import write_report
-from tngd_hw.report.schematic import integrator_cell
+from tngd_hw.report.schematic import draw_array, draw_cell
 from tngd_hw.report.style import save_figure
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "TrainingComparison",
     "TrainingFacts",
     "agreement_figure",
+    "draw_array",
+    "draw_cell",
     "hardware_facts",
-    "integrator_cell",
+    "readable_names",
     "save_figure",
     "settling_figure",
     "training_figure",

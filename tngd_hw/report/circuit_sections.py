@@ -37,7 +37,7 @@ def circuit_section(comparison: TrainingComparison, picture: Path | None) -> Htm
         g0=format_quantity(mapping["conductance_scale_siemens"], "siemens"),
         v0=format_quantity(mapping["voltage_scale_volt"], "volt"),
         tau=format_quantity(mapping["tau_s"], "s"),
-        resistors=f"{mapping['resistors']:,}",
+        resistors=f"{mapping['matrix_components']:,}",
         inverted=f"{mapping['inverted_components']:,}",
     )
     return section("circuit", "What the circuit does", paragraph(how), _schematic(picture), paragraph(scales))
