@@ -74,8 +74,8 @@ def compile_command(
     chip = manufacture(topology, problem.n, load_hardware(hardware), seed=seed, encoding=signs)
     scaling = choice(Preconditioning, preconditioning, "--preconditioning")
     loaded = program(chip, problem, seed=seed, preconditioning=scaling)
-    if loaded.programmed is not None:
-        output.say(f"{loaded.design_report}\n")
+    if loaded.programmed is not None and not loaded.circuit_status.ok:
+        output.say(str(loaded.design_report))  # by how much it fails, before the sentence that it does
     loaded.circuit_status.require_ok()
     directory = make_directory(out, "--out")
     seconds = _seconds(length, loaded)
@@ -97,7 +97,7 @@ def compile_command(
             "design": loaded.design_report.to_dict(),
         }
     )
-    output.say(str(loaded.report))
+    output.say(f"{loaded.report}\n\n{loaded.design_report}")
     output.detail(f"hardware            {chip.hardware} (hash {chip.hardware.hash})")
     output.say("")
     for file in files:
