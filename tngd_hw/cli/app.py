@@ -12,6 +12,7 @@ from tngd_hw.cli.demo import demo
 from tngd_hw.cli.doctor import doctor
 from tngd_hw.cli.guard import guarded
 from tngd_hw.cli.presets import presets
+from tngd_hw.cli.simulate import simulate
 from tngd_hw.cli.solve import solve
 from tngd_hw.cli.validate import validate
 from tngd_hw.outcome import Status
@@ -22,6 +23,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Status]], ...] = (
     ("demo", demo),
     ("solve", solve),
     ("compile", compile_command),
+    ("simulate", simulate),
     ("validate", validate),
     ("presets", presets),
     ("doctor", doctor),

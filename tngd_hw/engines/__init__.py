@@ -2,16 +2,20 @@
 
 from tngd_hw.engines.base import Engine, EngineState
 from tngd_hw.engines.behavioral import Behavioral
+from tngd_hw.engines.deck_result import DeckEngine, DeckResult
 from tngd_hw.engines.ideal import Ideal
 from tngd_hw.engines.ngspice import Ngspice
 from tngd_hw.engines.ngspice_process import find_ngspice, ngspice_version
 from tngd_hw.engines.registry import ENGINES, find_engine
+from tngd_hw.engines.simulate import simulate_deck
 from tngd_hw.engines.state_space import StateSpace
 from tngd_hw.engines.trajectory import Trajectory
 
 __all__ = [
     "ENGINES",
     "Behavioral",
+    "DeckEngine",
+    "DeckResult",
     "Engine",
     "EngineState",
     "Ideal",
@@ -21,4 +25,5 @@ __all__ = [
     "find_engine",
     "find_ngspice",
     "ngspice_version",
+    "simulate_deck",
 ]

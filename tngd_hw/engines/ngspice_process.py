@@ -47,11 +47,15 @@ class NgspiceVersion:
 
 @dataclass(frozen=True, eq=False)
 class SpiceRun:
-    """What came of a run: a status, the plot when it is OK, and the lines of stderr that matter."""
+    """What came of a run: a status, the plot when it is OK, the lines of stderr that matter, and every plot there is.
+
+    A ``.noise`` makes two plots, ``"Noise Spectral Density Curves"`` and ``"Integrated Noise"``.
+    """
 
     status: Status
     plot: Plot | None
     notes: str
+    plots: tuple[Plot, ...] = ()
 
 
 def find_ngspice() -> str | None:
@@ -74,12 +78,12 @@ def ngspice_version(path: str) -> NgspiceVersion:
     return NgspiceVersion(path, major, major >= 42)
 
 
-def run_deck(deck: str, version: NgspiceVersion, *, plot: str, stop_s: float, timeout_s: float) -> SpiceRun:
+def run_deck(deck: str, version: NgspiceVersion, *, plot: str, stop_s: float | None, timeout_s: float) -> SpiceRun:
     """Run ``deck`` in batch mode and judge it.
 
     Success is exit status 0, a raw file that is whole, with a plot whose name starts with ``plot``, that reaches
-    ``stop_s``, finite everywhere, and nothing on stderr that speaks of failure: ngspice exits with 0 on floating nodes,
-    divergence and missing analyses alike.
+    ``stop_s`` (None for an analysis that is no transient), finite everywhere, and nothing on stderr that speaks of
+    failure: ngspice exits with 0 on floating nodes, divergence and missing analyses alike.  KLU cannot do ``.noise``.
     """
     with tempfile.TemporaryDirectory(prefix="tngd-ngspice-") as folder:
         Path(folder, "deck.cir").write_text(deck, encoding="utf-8")
@@ -118,7 +122,7 @@ def _killed_with_us(process: subprocess.Popen[str]) -> Generator[None]:
         raise
 
 
-def _judged(code: int, notes: str, raw: Path, plot: str, stop_s: float) -> SpiceRun:
+def _judged(code: int, notes: str, raw: Path, plot: str, stop_s: float | None) -> SpiceRun:
     def failure(detail: str) -> SpiceRun:
         said = next((line.strip() for line in notes.splitlines() if _FAILURE.search(line)), "")
         return SpiceRun(Status(Outcome.SIMULATOR_FAILED, f"{detail}{f' ({said})' if said else ''}"), None, notes)
@@ -126,23 +130,25 @@ def _judged(code: int, notes: str, raw: Path, plot: str, stop_s: float) -> Spice
     if code != 0:
         return failure(f"ngspice was killed by signal {-code}" if code < 0 else f"ngspice exited with status {code}")
     try:
-        found = _whole_plot(raw, plot, stop_s)
+        found, plots = _whole_plot(raw, plot, stop_s)
     except RawFileError as error:
         return failure(str(error))
     if _FAILURE.search(notes):
         return failure("ngspice reported a failure")
-    return SpiceRun(Status(), found, notes)
+    return SpiceRun(Status(), found, notes, plots)
 
 
-def _whole_plot(raw: Path, plot: str, stop_s: float) -> Plot:
+def _whole_plot(raw: Path, plot: str, stop_s: float | None) -> tuple[Plot, tuple[Plot, ...]]:
+    """The plot that was asked for, and all of them."""
     if not raw.is_file():
         raise RawFileError("ngspice wrote no results")
-    found = next((p for p in read_raw(raw) if p.name.startswith(plot)), None)
+    plots = read_raw(raw)
+    found = next((p for p in plots if p.name.startswith(plot)), None)
     if found is None:
         raise RawFileError(f"ngspice wrote no plot called {plot!r}")
     if not np.isfinite(found.values).all():
         raise RawFileError("ngspice returned numbers that are not finite")
     last = float(found.values[-1, 0].real)
-    if last < stop_s * (1 - 1e-6):
+    if stop_s is not None and last < stop_s * (1 - 1e-6):
         raise RawFileError(f"ngspice stopped at {last:.3g} s of {stop_s:.3g} s")
-    return found
+    return found, plots

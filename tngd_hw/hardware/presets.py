@@ -28,7 +28,8 @@ def pcb_1k_1n() -> HardwareSpec:
     Amplifier: Linear Technology LT1801/LT1802 data sheet, 5 V supply, typical figures: gain-bandwidth product 75 MHz,
     large-signal gain 75 V/mV at 1 kOhm, output within 0.95 V of either rail at 20 mA (a swing of +-1.5 V about
     mid-supply), input offset 125 uV (read as one standard deviation; the maximum is 500 uV).
-    Our choice, no source: resistors of 0.1 % and capacitors of 1 %.
+    Our choice, no source: resistors of 0.1 % and capacitors of 1 %.  Transconductors and inductors are left ideal: such
+    a board has none.
     """
     return HardwareSpec(
         name="pcb_1k_1n",

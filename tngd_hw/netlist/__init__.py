@@ -11,6 +11,7 @@ from tngd_hw.netlist.noise_columns import CircuitNoise
 from tngd_hw.netlist.operating_point import DcSolution, operating_point
 from tngd_hw.netlist.pyspice import from_pyspice, to_pyspice
 from tngd_hw.netlist.reader import Deck, read_deck
+from tngd_hw.netlist.reset import with_reset_switches
 from tngd_hw.netlist.tables import GROUND, Instances, Kind, SwitchModel, Table
 from tngd_hw.netlist.waveform import Shape, Waveform
 
@@ -46,5 +47,6 @@ __all__ = [
     "read_deck",
     "state_equations",
     "to_pyspice",
+    "with_reset_switches",
     "write_deck",
 ]

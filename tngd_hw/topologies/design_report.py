@@ -6,7 +6,7 @@ Everything is read off the closed-form equations dv/dt = F v + E u of the progra
     damping       min over oscillating modes of -Re s/|s|; 1 where no mode oscillates
     slow-down     slowest time constant that the outputs show over that of the ideal filter (tau_eff/tau)
     offset        -C F^-1 E_constant: where the outputs settle with no input
-    current       what each amplifier's output has to deliver with its node at the planned voltage
+    current       what each amplifier's output has to deliver with the nodes at the voltage limit
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class DesignReport:
         damping_ratio: Smallest damping ratio of any oscillating mode; 1 when none oscillates, negative when one grows.
         slowest_tau: Time constant of the slowest mode of the circuit that the outputs show, in tau (infinite when
             unstable).
-        slowdown: Over that of the ideal filter of the mapped matrix: tau_eff/tau.
+        slowdown: Over that of the ideal filter of the mapped matrix: tau_eff/tau; None for a circuit that is no filter.
         smallest_eigenvalue: Smallest real part of an eigenvalue of the mapped matrix, to set ``gain_damping`` against.
         gain_damping: Largest sum|G|/(A0 g0) that finite gain adds to the diagonal; 0 for ideal amplifiers.  For
             transconductors sum g_m/(intrinsic_gain g0).
         noise_gain: Largest (all conductance at a summing node)/(feedback) of a resistive stage; 1 without stages.
         offset_volt: Largest |output| with no input; None when unstable.
         offset_share: The same, over the planned range of the outputs.
-        peak_current_ampere: Largest output current of any amplifier at the planned voltages, by role's label.
+        peak_current_ampere: Largest output current, the nodes at the voltage limit, by the label of the role.
         current_limit_ampere: What an amplifier can deliver; None when ideal.
         common_mode_tau: Slowest mode that no output shows (two-rail circuits), in tau; None where there is none.
     """
@@ -55,7 +55,7 @@ class DesignReport:
     margin_per_tau: float
     damping_ratio: float
     slowest_tau: float
-    slowdown: float
+    slowdown: float | None
     smallest_eigenvalue: float
     gain_damping: float
     noise_gain: float
@@ -80,7 +80,8 @@ class DesignReport:
         rows = {
             "stability": ("stable" if self.stable else "UNSTABLE") + f", margin {self.margin_per_tau:.4g}/tau",
             "damping ratio": f"{self.damping_ratio:.3g}",
-            "slowest mode": f"{self.slowest_tau:.4g} tau, {self.slowdown:.4g} times the ideal filter's",
+            "slowest mode": f"{self.slowest_tau:.4g} tau"
+            + ("" if self.slowdown is None else f", {self.slowdown:.4g} times the ideal filter's"),
             "finite gain": f"adds up to {self.gain_damping:.3g} to an eigenvalue of {self.smallest_eigenvalue:.3g}",
         }
         if self.peak_current_ampere:
@@ -117,7 +118,7 @@ def design_report(loaded: LoadedChip) -> DesignReport:
         margin_per_tau=margin,
         damping_ratio=damping_ratio(modes),
         slowest_tau=slowest,
-        slowdown=slowest * filter_rate,
+        slowdown=slowest * filter_rate if loaded.topology.is_filter else None,
         smallest_eigenvalue=filter_rate,
         gain_damping=loaded.report.gain_damping,
         noise_gain=max(

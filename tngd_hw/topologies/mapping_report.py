@@ -68,7 +68,8 @@ class MappingReport:
         entries_raised: Entries below the programmable range that got its smallest value.
         entries_dropped: Entries below half of it, which have no component.
         scaled: Whether the circuit holds D A D: the end is the same, the path is not.
-        conductance_scale_siemens: g0: the conductance of A = 1.
+        conductance_scale_siemens: g0: the conductance of A = 1 (of a tank resistor where capacitors hold the matrix).
+        capacitance_scale_farad: C at every node (the capacitance of A = 1 where capacitors hold the matrix).
         voltage_scale_volt: v0: the voltage of x = 1.
         voltage_limit_volt: Largest output voltage that every amplifier delivers (None when nothing limits it).
         tau_s: Time unit.
@@ -100,6 +101,7 @@ class MappingReport:
     entries_dropped: int
     scaled: bool
     conductance_scale_siemens: float
+    capacitance_scale_farad: float
     voltage_scale_volt: float
     voltage_limit_volt: float | None
     tau_s: float
@@ -136,8 +138,8 @@ class MappingReport:
             "all components": f"{self.elements}, {self.amplifiers} of them operational amplifiers",
             "their values": " to ".join(format_quantity(value, self.component_unit) for value in (low, high)),
             "dynamic range": f"{self.needed_range_db:.1f} dB needed, {self.dynamic_range_db:.1f} dB used{lost}",
-            "scale of A (g0)": format_quantity(self.conductance_scale_siemens, "siemens"),
-            "scale of x (v0)": format_quantity(self.voltage_scale_volt, "volt"),
+            "scale of A": self._scale(),
+            "scale of x": f"v0 = {format_quantity(self.voltage_scale_volt, 'volt')}",
             "voltage limit": limit,
             "tau": format_quantity(self.tau_s, "s"),
             "slowest mode": f"{self.slowest_tau:.4g} tau",
@@ -148,6 +150,11 @@ class MappingReport:
             "injected noise": "none" if self.kappa == 0 else self._noise(),
         }
         return "\n".join(f"{label:<20}{text}" for label, text in rows.items())
+
+    def _scale(self) -> str:
+        if self.component_unit == "farad":
+            return f"c0 = {format_quantity(self.capacitance_scale_farad, 'farad')}"
+        return f"g0 = {format_quantity(self.conductance_scale_siemens, 'siemens')}"
 
     def _noise(self) -> str:
         density = self.noise_psd_ampere2_per_hz**0.5
@@ -198,6 +205,7 @@ def mapping_report(loaded: LoadedChip) -> MappingReport:
         entries_dropped=dropped,
         scaled=loaded.scaling is not None,
         conductance_scale_siemens=scales.conductance_siemens,
+        capacitance_scale_farad=scales.capacitance_farad,
         voltage_scale_volt=scales.voltage_volt,
         voltage_limit_volt=limit if math.isfinite(limit) else None,
         tau_s=scales.tau_s,

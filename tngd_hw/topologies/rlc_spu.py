@@ -52,12 +52,18 @@ class RlcSpu:
         return {Role.COUPLING_CAPACITOR: (n, n), **tank}
 
     def own_scaling(self, problem: LinearProblem) -> Tensor | None:
-        """D = A^-1 1 where A is not diagonally dominant: the row sums of D A D are then D itself.  None if it is."""
+        """D proportional to A^-1 1 where A is not dominant: the row sums of D A D are then proportional to D.
+
+        Its size keeps the largest diagonal entry, so that tau stays comparable.  None where A is dominant.
+        """
         A = problem.dense_matrix()
         if bool((_row_sums(A) >= -_ROUNDING * A.abs().max()).all()) or not stable_and_regular(A).ok:
             return None
         D = solve(A, torch.ones(problem.n, 1, dtype=torch.float64)).squeeze(-1)
-        return D if bool((D > 0).all()) else None
+        if not bool((D > 0).all()):
+            return None
+        diagonal = torch.diagonal(A)
+        return D * torch.sqrt(diagonal.max() / (D**2 * diagonal).max())
 
     def check(self, problem: LinearProblem, hardware: HardwareSpec, layout: Layout) -> Status:
         """NOT_REALIZABLE, naming the rows and by how much, unless every capacitance is one that can be built."""
