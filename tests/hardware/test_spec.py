@@ -70,6 +70,10 @@ def test_units_of_amplifier_fields_are_known() -> None:
         ({"resistors": {"tolerance_dtod": "1%"}}, r"hardware\.resistors\.tolerance_dtod = '1%': .*valid number"),
         ({"resistors": {"tolerance_dtod": 1.0}}, r"hardware\.resistors\.tolerance_dtod = 1.0: .*less than 1"),
         ({"resistors": {"tolerance_dtod": -0.1}}, r"hardware\.resistors\.tolerance_dtod = -0.1"),
+        (
+            {"resistors": {"largest_ohm": 500.0}},
+            r"hardware\.resistors = .*largest_ohm = 500 is below resistance_ohm = 1000",
+        ),
         ({"resistors": {"resistance": 1e3}}, r"hardware\.resistors\.resistance = 1000.0: unknown key"),
         ({"transistors": {}}, r"hardware\.transistors = \{\}: unknown key"),
         ({"resistors": 3}, r"hardware\.resistors = 3: "),

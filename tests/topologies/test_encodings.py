@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import tngd_hw as tngd
-from tngd_hw import HardwareSpec, LinearProblem, MisuseError, manufacture, presets, program
+from tngd_hw import HardwareSpec, LinearProblem, MisuseError, Outcome, manufacture, presets, program
 from tngd_hw.hardware import Encoding, Role
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist import Kind, state_equations
@@ -195,6 +195,15 @@ def test_entries_below_the_range_are_raised_or_dropped_and_counted() -> None:
     assert report.expected_loss is not None
     assert report.expected_loss.design > 1e-3
     assert report.expected_loss.tolerance < 1e-12
+
+
+def test_a_matrix_that_loses_a_row_to_the_range_says_so() -> None:
+    """diag(1, 0.001) on resistors of 1 to 100 kOhm: the second node has nothing that ties it."""
+    spec = HardwareSpec.from_dict({"name": "x", "resistors": {"largest_ohm": "100k"}})
+    loaded = load(np.diag([1.0, 0.001]), Encoding.BALANCED, spec)
+    assert loaded.report.entries_dropped == 1
+    assert loaded.circuit_status.outcome is Outcome.UNSTABLE
+    assert "below the range of the resistors" in loaded.circuit_status.detail
 
 
 def test_mapping_report_has_at_most_20_lines() -> None:

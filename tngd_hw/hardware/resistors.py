@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Self
 
 import torch
+from pydantic import model_validator
 from torch import Tensor
 
 from tngd_hw.hardware.elements import Elements, Inventory, PartKind, Role, roles_of
@@ -28,6 +30,15 @@ class Resistors(Part):
     resistance_ohm: Positive = 1e3
     largest_ohm: Positive | None = None
     tolerance_dtod: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _range_is_not_empty(self) -> Self:
+        if self.largest_ohm is not None and self.largest_ohm < self.resistance_ohm:
+            raise ValueError(
+                f"largest_ohm = {self.largest_ohm:g} is below resistance_ohm = {self.resistance_ohm:g}, the smallest "
+                "resistance: exchange them"
+            )
+        return self
 
     def draw(self, inventory: Inventory, seed: int, chip: int) -> Mapping[Role, Tensor]:
         """Relative deviations of every resistor of one die; shape (rows, columns) a role."""

@@ -83,7 +83,8 @@ def read_deck(deck: str | Path) -> Deck:
         try:
             data = path.read_bytes()
         except (OSError, ValueError) as error:
-            raise MisuseError(f"deck {str(deck)[:200]!r} cannot be read ({error}): give a path, or the text") from None
+            reason = getattr(error, "strerror", None) or error
+            raise MisuseError(f"deck {str(deck)[:200]!r} cannot be read ({reason}): give a path, or the text") from None
         try:
             return _Reader(data.decode("utf-8"), path.name).deck()
         except UnicodeDecodeError:

@@ -115,7 +115,10 @@ class LoadedChip:
         growth = float(self.linear_sde().eigenvalues().real.max())
         if growth < 0:
             return Status()
-        return Status(Outcome.UNSTABLE, f"with its real amplifiers the circuit has a mode growing at {growth:.3g} 1/s")
+        detail = f"with its real amplifiers the circuit has a mode growing at {growth:.3g} 1/s"
+        if self.chip.hardware.resistors.largest_ohm is not None:
+            detail += " (entries below the range of the resistors are missing from it, see the mapping report)"
+        return Status(Outcome.UNSTABLE, detail)
 
     def select(self, chip: int) -> LoadedChip:
         """Chip number ``chip`` of a batch as a loaded chip of its own."""
