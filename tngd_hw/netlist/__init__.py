@@ -1,4 +1,13 @@
-"""What a circuit is: element tables, cells, SPICE text, and its state equations.  Knows no matrix."""
+"""What a circuit is: element tables, cells, SPICE text, and its state equations.  Knows no matrix.
+
+The circuit       tables, waveform, netlist (and its builder), cells, expression, behavioral, flatten, reset
+SPICE text out    analyses, deck, element_cards
+SPICE text in     cards (lines), commands (dot cards), element_cards, columns, reader
+Equations         linear_elements, storage, loops, resistive, mna; descriptor and index_reduction where storage elements
+                  depend on each other; noise_columns, operating_point
+In symbols        symbolic, symbolic_stamps, symbolic_system, symbolic_names, symbolic_covariance, symbolic_algebra
+Others' circuits  pyspice
+"""
 
 from tngd_hw.netlist.analyses import AcSweep, Analysis, NoiseSources, NoiseSweep, OperatingPoint, Spacing
 from tngd_hw.netlist.behavioral import Behavioral, parse_behavioral

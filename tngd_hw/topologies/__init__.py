@@ -1,4 +1,12 @@
-"""Matrix to circuit: one file a topology, each three pure functions; scales; the dual form."""
+"""Matrix to circuit: one file a topology, each a few pure functions; scales, signs, reports; the dual forms.
+
+What a topology is      base (the protocol), registry
+The topologies          integrator, gm_c, passive_rc (two_rail_network, diagonal_dominance), three_array
+                        (three_array_circuit, jacobian_factors), amc_inverse, rlc_spu
+What op-amp ones share  summing_network (equations), signed_array (signs), op_amp_cells (netlist), amplifier_limits
+From problem to chip    program (manufacture, program), loaded, scaling, spectrum, blocks, dual
+What it says of itself  mapping_report, design_report, bill_of_materials
+"""
 
 from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales, Topology
 from tngd_hw.topologies.design_report import DesignReport
