@@ -22,6 +22,7 @@ from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
 from tngd_hw.outcome import Status
 from tngd_hw.problem import LinearProblem
+from tngd_hw.topologies.amplifier_limits import network_loads, planned_limit
 from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
 from tngd_hw.topologies.op_amp_cells import add_integrators, add_noise, add_sources
 from tngd_hw.topologies.signed_array import (
@@ -111,28 +112,15 @@ class Integrator:
 
     def voltage_limit(self, elements: Elements, hardware: HardwareSpec) -> Tensor:
         """The swing, or what the output current allows into the resistors at an output (virtual grounds)."""
-        n, amplifiers = elements.n, hardware.amplifiers
+        amplifiers = hardware.amplifiers
         if amplifiers is None:
-            return torch.full((n,), math.inf, dtype=torch.float64)
-        loads = self.amplifier_loads(elements)
-        limit = amplifiers.output_current_ampere / loads[Role.INTEGRATOR_AMPLIFIER].output_siemens
-        (rails,) = _rail_roles(elements)  # an inverter has the voltage of its node, the reference at most that of all
-        rail_limit = amplifiers.output_current_ampere / loads[rails].output_siemens
-        rail_limit = rail_limit if rails is Role.INVERTER_AMPLIFIER else rail_limit.expand_as(limit)
-        return torch.minimum(limit, rail_limit).clamp(max=amplifiers.output_swing_volt)
+            return torch.full((elements.n,), math.inf, dtype=torch.float64)
+        gains = _network(elements).stage_voltages(torch.eye(elements.n, dtype=torch.float64))
+        return planned_limit(self.amplifier_loads(elements), gains, amplifiers)
 
     def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:
         """Row sums, feedback and column sums of the conductances, by role."""
-        network, n = _network(elements), elements.n
-        P, total = network.conductance, network.total
-        feedback = torch.diagonal(P, dim1=-2, dim2=-1)
-        driven = P.sum(-2)
-        (rails,) = _rail_roles(elements)
-        none = torch.zeros_like(total[..., :n])
-        return {
-            Role.INTEGRATOR_AMPLIFIER: AmplifierLoad(total[..., :n], none, driven[..., :n]),
-            rails: AmplifierLoad(total[..., n:], feedback[..., n:], driven[..., n:]),
-        }
+        return network_loads(_network(elements), elements.counts)
 
     def common_mode_rates(self, elements: Elements) -> None:
         """None: every node is an output."""
