@@ -71,7 +71,8 @@ class MappingReport:
         conductance_scale_siemens: g0: the conductance of A = 1 (of a tank resistor where capacitors hold the matrix).
         capacitance_scale_farad: C at every node (the capacitance of A = 1 where capacitors hold the matrix).
         voltage_scale_volt: v0: the voltage of x = 1.
-        voltage_limit_volt: Largest output voltage that every amplifier delivers (None when nothing limits it).
+        voltage_limit_volt: Largest output voltage that every amplifier of this die delivers (None for no limit); v0 was
+            planned with that of the design.
         tau_s: Time unit.
         slowest_tau: Time constant of the slowest mode of the mapped matrix, in units of tau.
         condition_number: Of A.

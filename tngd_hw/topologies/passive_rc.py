@@ -154,7 +154,8 @@ class PassiveRC:
         E = probe.T / capacitance[..., None]
         noise = torch.zeros(*capacitance.shape, 0, dtype=torch.float64)
         if Role.NOISE in elements.components:
-            noise = torch.diag_embed(torch.sqrt(by_node(elements, Role.NOISE) / 2) / capacitance)
+            as_sources = torch.arange(rails * n).reshape(rails, n).T.flatten()  # columns in the netlist's order
+            noise = torch.diag_embed(torch.sqrt(by_node(elements, Role.NOISE) / 2) / capacitance)[..., as_sources]
         return LinearSDE(
             -nodal_conductances(elements) / capacitance[..., None],
             torch.cat([E, torch.zeros_like(E[..., :1])], -1),

@@ -115,15 +115,14 @@ def program(
     design = Design(chip.hardware, layout, scales, 0.0)
     if status.outcome is Outcome.NOT_REALIZABLE or not bool(A.any()):
         return LoadedChip(chip, problem, mapped, scaling, topology, design, kappa, status, None)
-    elements = chip.realise(topology.elements(mapped, design))
-    limit = float(topology.voltage_limit(elements, chip.hardware).min())
+    nominal = topology.elements(mapped, design)
+    limit = float(topology.voltage_limit(nominal, chip.hardware).min())  # the programmer does not know the die
     smallest = 1.0 if scaling is None else float(scaling.min())
     planned = x_max / smallest if x_max is not None else _largest_answer(mapped, spectrum(A), kappa)
     scales = replace(scales, voltage_volt=_voltage_scale(mapped, scales, planned, limit))
     noise_psd = 4 * kappa * scales.capacitance_farad * scales.conductance_siemens * scales.voltage_volt**2
     design = replace(design, scales=scales, noise_psd=noise_psd)
-    if kappa > 0:
-        elements = chip.realise(topology.elements(mapped, design))
+    elements = chip.realise(nominal if kappa == 0 else topology.elements(mapped, design))
     return LoadedChip(chip, problem, mapped, scaling, topology, design, kappa, status, elements)
 
 
