@@ -9,16 +9,18 @@ READY = .venv/ready
 ARGS =
 
 .NOTPARALLEL:
-.PHONY: help setup ngspice demo test lint types netlists bench clean FORCE
+.PHONY: help setup ngspice demo test test-ngspice-next lint types netlists bench soak clean FORCE
 
 help:
 	@echo 'make setup      .venv with the pinned dependencies, and ngspice where a package manager can install it'
 	@echo 'make demo       set-up, then the main job: train on digits through an ngspice circuit (ARGS="--out DIR" is passed on)'
 	@echo 'make test       set-up, then lint, types and tests'
+	@echo 'make test-ngspice-next  the ngspice tests on the newest ngspice of Debian backports, unpacked into build/'
 	@echo 'make lint       ruff: check and format'
 	@echo 'make types      basedpyright, strict'
 	@echo 'make netlists   write the reference decks in netlists/ anew'
 	@echo 'make bench      the measured comparisons in benchmarks/'
+	@echo 'make soak       10,000 mutated decks through the reader (minutes)'
 	@echo 'make clean      remove .venv, results and caches'
 	@echo 'PYTHON=... names the interpreter for .venv (any Python >= 3.11)'
 
@@ -50,6 +52,11 @@ test: $(READY) ngspice lint types
 	@echo 'test: pytest'
 	@$(BIN)/python -m pytest $(ARGS)
 
+test-ngspice-next: $(READY)
+	@program=$$(sh scripts/ngspice_next.sh) && \
+		echo "test-ngspice-next: $$("$$program" --version | grep -o 'ngspice-[0-9]*')" && \
+		TNGD_NGSPICE="$$program" PATH="$$(dirname "$$program"):$$PATH" $(BIN)/python -m pytest -m ngspice $(ARGS)
+
 lint: $(READY)
 	@echo 'lint: ruff check'
 	@$(BIN)/ruff check .
@@ -65,6 +72,9 @@ netlists: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(READY)
+	@$(BIN)/python tests/mutated_decks.py $(ARGS)
 
 clean:
 	rm -rf .venv results build dist .pytest_cache .ruff_cache .hypothesis

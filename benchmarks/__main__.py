@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import circuits, linear_sde
+from benchmarks import circuits, engines, linear_sde
 from benchmarks.tables import document
 
 HERE = Path(__file__).parent
@@ -20,7 +20,11 @@ def main() -> int:
     def progress(text: str) -> None:
         _say(f"{text} (at {time.perf_counter() - start:.0f} s)")
 
-    results = {"linear_sde": linear_sde.measurements(progress=progress), "circuits": circuits.measurements(progress)}
+    results = {
+        "linear_sde": linear_sde.measurements(progress=progress),
+        "circuits": circuits.measurements(progress),
+        "engines": engines.measurements(progress),
+    }
     (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     (HERE / "README.md").write_text(document(results), encoding="utf-8")
     if results["linear_sde"]["peer"] != "thermox 0.0.6":

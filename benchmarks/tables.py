@@ -23,7 +23,36 @@ def document(results: dict[str, Any]) -> str:
     parts = [_HEAD.format(**rows["machine"], peer=rows["peer"])]
     parts += [_paths(rows), _correctness(rows), _krylov(rows), _low_rank(rows), _chains(rows)]
     circuits = results["circuits"]
-    return "".join([*parts, _large(circuits), _agreement(circuits), _noise(circuits)])
+    return "".join(
+        [*parts, _large(circuits), _agreement(circuits), _noise(circuits), _engines(results.get("engines", []))]
+    )
+
+
+def _engines(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return ""
+    fields = ("ours_s", "ngspice_s", "ratio", "wanted", "again_s", "again_ratio", "difference")
+    lines: list[list[Any]] = []
+    for row in rows:
+        name = f"{row['ngspice']}{', KLU' if row['klu'] else ''}"
+        if "skipped" in row:
+            lines.append([row["n"], name, row["ours_s"], row["skipped"], *["-"] * 5])
+            continue
+        wanted = "-" if row["wanted"] is None else f">= {row['wanted']}"
+        lines.append([row["n"], name, *(wanted if field == "wanted" else row[field] for field in fields)])
+    head = [
+        "N",
+        "ngspice",
+        "state_space, s",
+        "ngspice, s",
+        "ratio",
+        "wanted",
+        "once more, s",
+        "ratio",
+        "difference at the end",
+    ]
+    text = _section("gm_c of N nodes, 200 points over 5 tau: state_space and ngspice, set-up included", head, lines)
+    return text + "\nOnce more: the same circuit, another b; wanted there: ten times that.  Difference: at the end.\n"
 
 
 def _large(circuits: dict[str, Any]) -> str:

@@ -81,7 +81,6 @@ def test_a_right_hand_side_that_does_not_fit(refused: Refused, right: np.ndarray
         (["--plot", "figure.bmp"], "--plot = figure.bmp"),
         (["--plot", "directory.png"], "--plot = directory.png: is a directory"),
         (["--save", "file/estimate.nc"], "--save = file: cannot be written"),
-        (["--engine", "ngspice", "--kappa", "1"], "the ngspice engine runs the noiseless circuit"),
     ],
 )
 def test_options_that_cannot_be_meant(refused: Refused, options: list[str], says: str) -> None:

@@ -112,7 +112,8 @@ def test_a_deck_that_ngspice_cannot_solve(cli) -> None:
         ("t\nV1 a 0 1\nR1 a b 1k\nC1 b c 1n\nC2 c 0 1n\nR2 b 0 1k\n.op\n.end\n", "node c floats at DC"),
         ("t\nV1 a 0 1\nV2 a 0 2\nR1 a 0 1k\n.op\n.end\n", "v1, v2 form a loop"),
         ("t\nV1 a 0 1\nR1 a 0 1k\nB1 b 0 v=v(a)\n.end\n", "b1 is nonlinear"),
-        ("t\nV1 a 0 1\nR1 a b 1k\nC1 b 0 1n\n.tran 1p 1\n.end\n", "1e+12 points, the limit is 2000000"),
+        ("t\nV1 a 0 1\nR1 a b 1k\nC1 b 0 1n\n.tran 1p 1\n.end\n", "1e+12 time steps, the limit is 1e+08"),
+        ("t\nV1 a 0 1\nR1 a b 1k\nC1 b 0 1n\n.tran 100n 1\n.end\n", "1e+07 points, the limit is 2000000"),
     ],
 )  # fmt: skip
 def test_what_is_refused(refused, text: str, message: str) -> None:

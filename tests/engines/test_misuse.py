@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pyspice_here import needs_pyspice
 
 from tngd_hw import LinearProblem, MisuseError, manufacture, presets, program
 from tngd_hw.engines import ENGINES, Engine, find_engine
 from tngd_hw.topologies import LoadedChip
 
+_MARKS = {"ngspice": pytest.mark.ngspice, "pyspice": needs_pyspice}
+
 every_engine = pytest.mark.parametrize(
     "engine",
-    [pytest.param(e, marks=pytest.mark.ngspice if e.name == "ngspice" else []) for e in ENGINES],
+    [pytest.param(e, marks=_MARKS.get(e.name, [])) for e in ENGINES],
     ids=lambda e: e.name,
 )
 
@@ -78,5 +81,7 @@ def test_default_times_are_201_uniform_ones() -> None:
 
 
 def test_unknown_engine_offers_the_nearest() -> None:
-    with pytest.raises(MisuseError, match=r"engine = 'ngspise'.*state_space, ngspice; did you mean 'ngspice'\?"):
+    with pytest.raises(
+        MisuseError, match=r"engine = 'ngspise'.*state_space, ngspice, pyspice; did you mean 'ngspice'\?"
+    ):
         find_engine("ngspise")

@@ -49,7 +49,7 @@ HardwareOption = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    str, typer.Option(metavar="NAME", help="The simulator: state_space, ngspice, behavioral or ideal.")
+    str, typer.Option(metavar="NAME", help="The simulator: state_space, ngspice, pyspice, behavioral or ideal.")
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of the die and of the noise, 0 or more.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")]

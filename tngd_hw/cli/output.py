@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -57,15 +57,18 @@ class Output:
             print_document(content)
 
     @contextlib.contextmanager
-    def working(self, text: str) -> Generator[None]:
-        """A spinner on the terminal while something takes time; nothing where stderr is no terminal."""
+    def working(self, text: str) -> Generator[Callable[[str], None]]:
+        """A spinner on the terminal while something takes time, and what changes its text.
+
+        Nothing where stderr is no terminal.
+        """
         if self.as_json or self.quiet or not sys.stderr.isatty():
-            yield
+            yield lambda _: None
             return
         from rich.console import Console
 
-        with Console(stderr=True).status(text):
-            yield
+        with Console(stderr=True).status(text) as status:
+            yield status.update
 
 
 def print_document(content: Mapping[str, object]) -> None:

@@ -27,10 +27,13 @@ from tngd_hw.cli.places import output_file
 from tngd_hw.outcome import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from tngd_hw.engines import Trajectory
+    from tngd_hw.engines import Engine, Trajectory
+    from tngd_hw.engines.ngspice_estimate import RunEstimate
     from tngd_hw.problem import LinearProblem
     from tngd_hw.readout import Estimate
     from tngd_hw.topologies import LoadedChip
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["solve"]
 
 _ROWS_SHOWN = 12
+_LONG_S = 5.0
 
 
 def solve(
@@ -77,7 +81,7 @@ def solve(
     save = None if save is None else output_file(save, "--save", (".nc",))
     plot = None if plot is None else output_file(plot, "--plot", (".png", ".svg", ".pdf"))
     A, b = read_matrix(matrix), read_right_hand_side(right)
-    with output.working(f"{engine} ..."):
+    with output.working(f"{engine} ...") as show:
         from tngd_hw.api import solve_in_steps
         from tngd_hw.hardware import Encoding
         from tngd_hw.problem import LinearProblem
@@ -85,8 +89,8 @@ def solve(
 
         problem = LinearProblem(A, b)
         loaded, trajectory, estimate = solve_in_steps(
-            problem, topology=topology, hardware=hardware, engine=engine, duration=length.seconds, kappa=kappa,
-            x_max=x_max, seed=seed, duration_tau=length.in_tau,
+            problem, topology=topology, hardware=hardware, engine=_watched(engine, show), duration=length.seconds,
+            kappa=kappa, x_max=x_max, seed=seed, duration_tau=length.in_tau,
             encoding=None if encoding is None else choice(Encoding, encoding, "--encoding"),
             preconditioning=choice(Preconditioning, preconditioning, "--preconditioning"),
         )  # fmt: skip
@@ -103,6 +107,20 @@ def solve(
         _draw(estimate, digital, plot)
         output.say(f"figure written to {plot}")
     return estimate.status
+
+
+def _watched(name: str, show: Callable[[str], None]) -> Engine:
+    """The engine of this name; ngspice with a word on the time that it has taken and the time that was predicted."""
+    from dataclasses import replace
+
+    from tngd_hw.engines import Ngspice, find_engine
+
+    def tell(elapsed_s: float, predicted: RunEstimate) -> None:
+        if predicted.seconds > _LONG_S:
+            show(f"{name} ... {elapsed_s:.0f} s of about {predicted.seconds:.0f} s")
+
+    engine = find_engine(name)
+    return replace(engine, progress=tell) if isinstance(engine, Ngspice) else engine
 
 
 def _digital_answer(problem: LinearProblem) -> Floats | None:

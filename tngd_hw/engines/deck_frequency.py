@@ -22,7 +22,7 @@ from tngd_hw.linear_sde import LinearSDE, frequency_response, noise_as_input
 from tngd_hw.netlist import AcSweep, CircuitNoise, Kind, Netlist, NoiseSources, NoiseSweep, Spacing, StateEquations
 from tngd_hw.outcome import MisuseError, Status
 
-__all__ = ["ExactAc", "ExactNoise", "exact_ac", "exact_noise", "sweep_frequencies"]
+__all__ = ["ExactAc", "ExactNoise", "exact_ac", "exact_noise", "over_derivatives", "sweep_frequencies"]
 
 _MOST_POINTS = 1_000_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
@@ -93,7 +93,7 @@ def exact_ac(netlist: Netlist, analysis: AcSweep, frequency_hz: Floats | None = 
     amplitudes = _amplitudes(circuit)
     equations = circuit.equations(tuple(amplitudes), circuit.outputs)
     response = frequency_response(equations.sde, frequencies).numpy()
-    direct = _over_derivatives(equations, len(amplitudes), response, frequencies)
+    direct = over_derivatives(equations, len(amplitudes), response, frequencies)
     volts = direct @ np.array(list(amplitudes.values()), dtype=np.complex128)
     return ExactAc(frequencies, volts, growth_status(equations.sde, math.inf))
 
@@ -121,7 +121,7 @@ def exact_noise(netlist: Netlist, analysis: NoiseSweep, frequency_hz: Floats | N
     def densities(hertz: Floats) -> tuple[Floats, Floats]:
         """Output noise, V^2/Hz, and |gain|^2."""
         response = np.tensordot(frequency_response(loud, hertz).numpy(), sign, axes=(1, 0))
-        gain = _over_derivatives(equations, 1, response[:, None, :inputs], hertz)[:, 0, 0]
+        gain = over_derivatives(equations, 1, response[:, None, :inputs], hertz)[:, 0, 0]
         return 2 * (np.abs(response[:, inputs:]) ** 2).sum(axis=1), np.abs(gain) ** 2
 
     output, gain = densities(frequencies)
@@ -146,7 +146,7 @@ def _amplitudes(circuit: DeckCircuit) -> dict[str, complex]:
     return found
 
 
-def _over_derivatives(equations: StateEquations, m: int, response: Complexes, hertz: Floats) -> Complexes:
+def over_derivatives(equations: StateEquations, m: int, response: Complexes, hertz: Floats) -> Complexes:
     """Transfer functions of the first m inputs, shape (K, p, m), those by way of their derivatives included."""
     names = equations.sde.input_names
     direct = response[:, :, :m].copy()

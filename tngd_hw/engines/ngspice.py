@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tngd_hw.engines.base import EngineState, check_run, failed, node_names, saturation
+from tngd_hw.engines.filesource_deck import EXPECTED_POINTS_PER_SAMPLE
+from tngd_hw.engines.ngspice_estimate import RunEstimate, estimate_run
 from tngd_hw.engines.ngspice_process import NgspiceVersion, find_ngspice, ngspice_version, run_deck
+from tngd_hw.engines.ngspice_steps import Steps, choose_steps
+from tngd_hw.engines.noise_path import NoisePath, draw_path
+from tngd_hw.engines.noise_run import ngspice_on_path
 from tngd_hw.engines.trajectory import Trajectory
-from tngd_hw.netlist import Transient, write_deck
+from tngd_hw.netlist import Netlist, Transient, write_deck
 from tngd_hw.outcome import MisuseError, Outcome, Status
-from tngd_hw.topologies import LoadedChip, spectrum
+from tngd_hw.topologies import LoadedChip
 
 __all__ = ["Ngspice"]
 
 _OLDEST = 39
+_MEMORY_ALLOWED = 8 << 30
+_MEMORY_FLOOR = 1 << 30
+_MEMORY_SHARE = 4
+"""Address space of a run: 1 GiB and four times the memory predicted."""
 
 
 @dataclass(frozen=True)
 class Ngspice:
     """ngspice >= 39 as a process; KLU is used where the version has it.
 
-    Accuracy: the first step is 1/100 of the time constant of the fastest mode of A, the largest ``1/points`` of the
-    run.  On an 80-node op-amp array (75 MHz) the defaults are within 3e-5 of the exact solution along the path and 1e-6
-    at the end, relative to the largest voltage, at 50 tau and at 400 tau.
+    Steps and tolerance come from the circuit's modes, for a stated error (see :mod:`~tngd_hw.engines.ngspice_steps`);
+    a ringing circuit takes many more of them.  Before a run its time and memory are predicted (see
+    :mod:`~tngd_hw.engines.ngspice_estimate`): one of more than ``timeout_s``, or 8 GiB, is not begun (timed_out,
+    simulator_failed).
 
     Attributes:
-        relative_tolerance: ngspice's ``reltol``, 1e-6; 1e-5 is twice as fast and within 1e-4.
-        points: Smallest number of steps of a run.
+        accuracy: Largest error along the path, relative to the largest voltage; not used where both settings below are.
+        relative_tolerance: ngspice's ``reltol``; default by ``accuracy``.
+        points: Smallest number of steps of a run; default 250.
         timeout_s: A run is stopped after this many seconds (outcome timed_out).
+        noise_bias: Largest relative error of a variance by the sampling of injected noise, which sets its step.  The
+            path of a seed is that of :func:`~tngd_hw.engines.noise_path.draw_path`, in steps of its own.
+        force: Begin runs of any predicted length and memory.
+        progress: Called four times a second with the seconds so far and the prediction.
     """
 
-    relative_tolerance: float = 1e-6
-    points: int = 250
+    accuracy: float = 1e-4
+    relative_tolerance: float | None = None
+    points: int | None = None
     timeout_s: float = 600.0
+    noise_bias: float = 0.01
+    force: bool = False
+    progress: Callable[[float, RunEstimate], None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("relative_tolerance", "points", "timeout_s"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise MisuseError(f"Ngspice.{name} = {getattr(self, name)!r}: expected a finite number above 0")
+        for name in ("accuracy", "relative_tolerance", "points", "timeout_s", "noise_bias"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise MisuseError(f"Ngspice.{name} = {value!r}: expected a finite number above 0")
 
     @property
     def name(self) -> str:
@@ -52,10 +73,6 @@ class Ngspice:
         """Find ngspice and check the circuit: ngspice itself would run an unstable one without a word."""
         if loaded.chip.chips is not None:
             raise MisuseError(f"chips = {loaded.chip.chips}: ngspice runs one chip at a time; pass loaded.select(k)")
-        if loaded.kappa > 0:
-            raise MisuseError(
-                f"kappa = {loaded.kappa}: the ngspice engine runs the noiseless circuit; use state_space or behavioral"
-            )
         path = find_ngspice()
         if path is None:
             return EngineState(loaded, None, Status(Outcome.SIMULATOR_MISSING, "there is no ngspice on this machine"))
@@ -75,15 +92,30 @@ class Ngspice:
         seed: int = 0,
         times_s: ArrayLike | Tensor | None = None,
     ) -> tuple[EngineState, Trajectory]:
-        """See :class:`~tngd_hw.engines.base.Engine`; ngspice chooses its own times, ``times_s`` is not used."""
-        del times_s
+        """See :class:`~tngd_hw.engines.base.Engine`; without noise ``times_s`` is not used: ngspice chooses."""
         check_run(duration, seed)
         loaded = state.loaded
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
         version: NgspiceVersion = state.prepared
-        deck = self.deck(loaded, duration=duration, b=b, x0=x0, use_klu=version.has_klu)
-        run = run_deck(deck, version, plot="Transient", stop_s=duration, timeout_s=self.timeout_s)
+        if loaded.kappa > 0:
+            path = draw_path(loaded, duration=duration, seed=seed, bias_budget=self.noise_bias)
+            return self.run_on_path(state, path, b=b, x0=x0, times_s=times_s)
+        netlist, steps = loaded.netlist(loaded.drive(b, x0)), self._steps(loaded, duration)
+        estimate = estimate_run(loaded.n, netlist.element_count, steps.expected_points, has_klu=version.has_klu)
+        refusal = self._refusal(estimate)
+        if not refusal.ok:
+            return state, failed(self.name, loaded, refusal, duration=duration, seed=seed)
+        progress = self.progress
+        run = run_deck(
+            _deck(netlist, steps, duration, use_klu=version.has_klu),
+            version,
+            plot="Transient",
+            stop_s=duration,
+            timeout_s=self.timeout_s,
+            memory_bytes=_MEMORY_FLOOR + _MEMORY_SHARE * estimate.memory_bytes,
+            progress=None if progress is None else lambda elapsed_s: progress(elapsed_s, estimate),
+        )
         if run.plot is None:
             return state, failed(self.name, loaded, run.status, duration=duration, seed=seed, notes=run.notes)
         column = {name: k for k, name in enumerate(run.plot.names)}
@@ -94,10 +126,30 @@ class Ngspice:
             return state, failed(self.name, loaded, status, duration=duration, seed=seed, notes=run.notes)
         values = torch.from_numpy(run.plot.values.real.copy())
         voltage = values[:, [column[f"v({name})"] for name in names]]
-        statuses = saturation(loaded, voltage, -1)
+        statuses = saturation(loaded, voltage, -1) if run.status.ok else (run.status,)
         return state, Trajectory(
             values[:, 0], voltage, names, self.name, statuses, False, seed, duration, notes=run.notes
         )
+
+    def run_on_path(
+        self,
+        state: EngineState,
+        path: NoisePath,
+        *,
+        b: ArrayLike | Tensor | None = None,
+        x0: ArrayLike | Tensor | None = None,
+        times_s: ArrayLike | Tensor | None = None,
+    ) -> tuple[EngineState, Trajectory]:
+        """Run on a given noise path, over its duration; see :func:`~tngd_hw.engines.noise_run.ngspice_on_path`."""
+        if not state.status.ok:
+            seed = path.seed or 0
+            return state, failed(self.name, state.loaded, state.status, duration=path.duration_s, seed=seed)
+        loaded, version = state.loaded, state.prepared
+        points = EXPECTED_POINTS_PER_SAMPLE * len(path.current_ampere)
+        refusal = self._refusal(estimate_run(loaded.n, loaded.netlist().element_count, points, has_klu=version.has_klu))
+        if not refusal.ok:
+            return state, failed(self.name, loaded, refusal, duration=path.duration_s, seed=path.seed or 0)
+        return state, ngspice_on_path(loaded, path, version, b=b, x0=x0, times_s=times_s, timeout_s=self.timeout_s)
 
     def deck(
         self,
@@ -110,13 +162,37 @@ class Ngspice:
         standalone: bool = False,
     ) -> str:
         """The deck of a run, self-contained; a ``standalone`` one runs as it is with ``ngspice -b deck.cir``."""
-        fastest = loaded.tau / spectrum(loaded.mapped.formed_matrix()).fastest
-        largest_step = duration / self.points
-        analysis = Transient(
-            stop_s=duration,
-            step_s=min(fastest / 100, largest_step),
-            max_step_s=largest_step,
-            relative_tolerance=self.relative_tolerance,
-            use_klu=use_klu,
+        netlist, steps = loaded.netlist(loaded.drive(b, x0)), self._steps(loaded, duration)
+        return _deck(netlist, steps, duration, use_klu=use_klu, standalone=standalone)
+
+    def estimate(self, loaded: LoadedChip, *, duration: float, has_klu: bool) -> RunEstimate:
+        """Time, memory and points of a run without injected noise, on a machine like the one measured."""
+        points = self._steps(loaded, duration).expected_points
+        return estimate_run(loaded.n, loaded.netlist().element_count, points, has_klu=has_klu)
+
+    def _steps(self, loaded: LoadedChip, duration: float) -> Steps:
+        return choose_steps(
+            loaded, duration, accuracy=self.accuracy, relative_tolerance=self.relative_tolerance, points=self.points
         )
-        return write_deck(loaded.netlist(loaded.drive(b, x0)), analysis, standalone=standalone)
+
+    def _refusal(self, estimate: RunEstimate) -> Status:
+        """Why this run is not begun, in figures; OK where it may be."""
+        all_the_same = "Ngspice(force=True) begins it all the same"
+        if not self.force and estimate.seconds > self.timeout_s:
+            detail = f"ngspice would take about {estimate.seconds:.2g} s, more than the {self.timeout_s:g} s allowed"
+            return Status(Outcome.TIMED_OUT, f"{detail} ({all_the_same})")
+        if not self.force and estimate.memory_bytes > _MEMORY_ALLOWED:
+            detail = f"ngspice would need about {estimate.memory_bytes / 2**30:.2g} GiB of memory, more than 8"
+            return Status(Outcome.SIMULATOR_FAILED, f"{detail} ({all_the_same})")
+        return Status()
+
+
+def _deck(netlist: Netlist, steps: Steps, duration: float, *, use_klu: bool, standalone: bool = False) -> str:
+    analysis = Transient(
+        stop_s=duration,
+        step_s=steps.step_s,
+        max_step_s=steps.max_step_s,
+        relative_tolerance=steps.relative_tolerance,
+        use_klu=use_klu,
+    )
+    return write_deck(netlist, analysis, standalone=standalone)

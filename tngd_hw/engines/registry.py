@@ -8,12 +8,13 @@ from tngd_hw.engines.base import Engine
 from tngd_hw.engines.behavioral import Behavioral
 from tngd_hw.engines.ideal import Ideal
 from tngd_hw.engines.ngspice import Ngspice
+from tngd_hw.engines.pyspice import PySpice
 from tngd_hw.engines.state_space import StateSpace
 from tngd_hw.outcome import MisuseError
 
 __all__ = ["ENGINES", "find_engine"]
 
-ENGINES: tuple[Engine, ...] = (Ideal(), Behavioral(), StateSpace(), Ngspice())
+ENGINES: tuple[Engine, ...] = (Ideal(), Behavioral(), StateSpace(), Ngspice(), PySpice())
 
 
 def find_engine(name: str) -> Engine:

@@ -45,7 +45,8 @@ class StateSpace:
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
         drive = loaded.drive(b, x0)
-        equations = Equations(state.prepared, with_constant(drive.inputs), _initial_states(loaded, drive))
+        sde: LinearSDE = state.prepared
+        equations = Equations(sde, _all_inputs(sde, drive.inputs), _initial_states(loaded, drive, sde.n_states))
         times = output_times(duration, times_s)
         return state, run_equations(self.name, loaded, equations, times, duration=duration, seed=seed)
 
@@ -62,8 +63,16 @@ def _equations_of_netlists(loaded: LoadedChip) -> LinearSDE:
     return LinearSDE(F, E, B, C, D=D, D_w=D_w, output_names=found[0].output_names, **names)
 
 
-def _initial_states(loaded: LoadedChip, drive: Drive) -> Tensor:
-    """States of the netlist's capacitors at t = 0, shape (states,) or (states, k)."""
+def _all_inputs(sde: LinearSDE, inputs: Tensor) -> Tensor:
+    """The sources, the constant 1, and zeros for inputs that are derivatives of sources, which stand still here."""
+    given = with_constant(inputs)
+    return torch.cat([given, given.new_zeros((sde.n_inputs - len(given), *given.shape[1:]))])
+
+
+def _initial_states(loaded: LoadedChip, drive: Drive, states: int) -> Tensor:
+    """States of the netlist's capacitors at t = 0, shape (states,) or (states, k); at rest without asking a netlist."""
+    if not bool(drive.initial_volt.any()):
+        return torch.zeros((states, *drive.initial_volt.shape[1:]), dtype=torch.float64)
     if drive.initial_volt.ndim == 1:
         return initial_state(loaded.netlist(drive))
     pairs = zip(drive.inputs.T, drive.initial_volt.T, strict=True)

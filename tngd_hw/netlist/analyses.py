@@ -10,6 +10,10 @@ from tngd_hw.outcome import MisuseError
 __all__ = ["AcSweep", "Analysis", "NoiseSources", "NoiseSweep", "OperatingPoint", "Spacing", "Transient"]
 
 
+MOST_TIME_STEPS = 1e8
+"""A transient of more steps is refused."""
+
+
 class Spacing(enum.Enum):
     """How the frequencies of a sweep are spaced, by SPICE's names."""
 
@@ -122,6 +126,9 @@ class Transient:
             value = getattr(self, name)
             _refuse_unless(0 < value < float("inf"), f"Transient.{name}", value, "a finite number above 0")
         _refuse_unless(0 <= self.start_s < self.stop_s, "Transient.start_s", self.start_s, "0 or more, below stop_s")
+        steps = self.stop_s / self.max_step_s
+        if steps > MOST_TIME_STEPS:  # ngspice would fill the memory with them
+            raise MisuseError(f"{steps:.3g} time steps, the limit is {MOST_TIME_STEPS:g}; give larger steps")
 
 
 Analysis = OperatingPoint | AcSweep | NoiseSweep | Transient

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 from tngd_hw.outcome import MisuseError
@@ -22,7 +22,14 @@ _TWO_WORDS = re.compile(r"[\w.]\s+[\w.]")
 _SAFE_NAME = re.compile(r"[a-z0-9_.]+")
 _MAPPED = str.maketrans({"+": "p", "-": "m", ":": "_", "#": "_", "/": "_", "<": "_", ">": "_", "[": "_", "]": "_"})
 _COMMANDS = ("*#", "*ng_script")
-_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]|\r(?!\n)")
+_SEPARATORS = str.maketrans("(),='{}", "       ")
+
+_LONGEST_WORD = 4000
+"""Characters of a word of a card: twice the longest expression; patterns are tried on words, so they must be short."""
+
+_LONGEST_CARD = 20_000_000
+"""Characters of a card with its continuations; a waveform of a million points has about as many."""
 
 
 class Card(NamedTuple):
@@ -52,27 +59,39 @@ def read_cards(text: str, source: str, first_line: int = 1) -> list[Card]:
 
     Raises:
         MisuseError: Command lines (``*#``, ``*ng_script``), characters that no card needs (dollar, backquote, quotes,
-            backslash, anything beyond ASCII), or a continuation with nothing before it.
+            backslash, anything beyond ASCII), a continuation with nothing before it, cards and words that are absurdly
+            long.
+
+    Cost: linear in the text, whatever is in it.
     """
     if _CONTROL_CHARACTERS.search(text):
-        raise MisuseError(f"{source}: the file holds control characters; save it as plain text")
-    cards: list[Card] = []
+        raise MisuseError(
+            f"{source}: the file holds control characters; save it as plain text, lines ended as on Unix or Windows"
+        )
+    cards = list(_joined(text, source, first_line))
+    _refuse_characters(cards, source)
+    return cards
+
+
+def _joined(text: str, source: str, first_line: int) -> Iterator[Card]:
+    """Cards with their continuations, one space between words; parts are joined once, so that many cost no more."""
+    first, parts = 0, list[str]()
     for number, raw in enumerate(text.replace("\r\n", "\n").lower().split("\n"), start=first_line):
-        line = raw.strip()
+        line = _plain(raw)
         if line[:1] == "*":
             if "".join(line.split()).startswith(_COMMANDS):
                 raise card_error(source, Card(number, line), "ngspice runs such a line as a command; remove it")
             continue
-        if ";" in line or "$" in line or "//" in line:
-            line = _without_comment(line)
         if line[:1] == "+":
-            if not cards:
+            if not parts:
                 raise card_error(source, Card(number, line), "a continuation with no card before it")
-            cards[-1] = Card(cards[-1].line, f"{cards[-1].text} {line[1:].strip()}")
+            parts.append(line[1:].strip())
         elif line:
-            cards.append(Card(number, line))
-    _refuse_characters(cards, source)
-    return cards
+            if parts:
+                yield Card(first, " ".join(parts))
+            first, parts = number, [line]
+    if parts:
+        yield Card(first, " ".join(parts))
 
 
 def _refuse_characters(cards: list[Card], source: str) -> None:
@@ -80,6 +99,25 @@ def _refuse_characters(cards: list[Card], source: str) -> None:
         if not _ALLOWED.fullmatch(card.text):
             bad = next(character for character in card.text if not _ALLOWED.fullmatch(character))
             raise card_error(source, card, f"the character {bad!r} is refused; rename, or write the value out")
+        if len(card.text) > _LONGEST_WORD:
+            _refuse_lengths(card, source)
+
+
+def _refuse_lengths(card: Card, source: str) -> None:
+    if len(card.text) > _LONGEST_CARD:
+        raise card_error(source, card, f"longer than {_LONGEST_CARD} characters; split the card")
+    if max(map(len, card.text.translate(_SEPARATORS).split()), default=0) > _LONGEST_WORD:
+        raise card_error(source, card, f"a word of more than {_LONGEST_WORD} characters; shorten it")
+
+
+def _plain(line: str) -> str:
+    """One space between words, and no comment behind them; patterns that skip spaces need it to be fast."""
+    line = line.strip()
+    if "  " in line or "\t" in line:
+        line = " ".join(line.split())
+    if line[:1] != "*" and (";" in line or "$" in line or "//" in line):
+        line = _without_comment(line)
+    return line
 
 
 def _without_comment(line: str) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -66,6 +67,11 @@ class Scope:
     models: Mapping[str, SwitchModel] = field(default_factory=dict[str, SwitchModel])
     celsius: float = 27.0
 
+    @functools.cached_property
+    def texts(self) -> dict[str, str]:
+        """The global parameters as numbers that can stand in an expression; made once for all cells of a deck."""
+        return {key: f"({float(value)!r})" for key, value in self.parameters.items()}
+
 
 def circuits_directory() -> Path:
     """The cell library: inside the package in a wheel, at the top level in a checkout."""
@@ -104,7 +110,7 @@ def read_cell(cards: Sequence[Card], source: str, scope: Scope) -> Cell:
     with located(source, cards[0]):
         name, ports, parameters = _header(cards[0], scope)
     own = {key for key, _ in parameters}
-    local = {key: f"({float(value)!r})" for key, value in scope.parameters.items() if key not in own}
+    local = ChainMap({key: key for key in own}, scope.texts)
     with located(source, cards[0]):
         parameters = tuple((key, substituted(_checked(value), local)) for key, value in parameters)
     models = dict(scope.models)
@@ -148,7 +154,7 @@ def _checked(value: str) -> str:
     return value if value[0] in "{+-.0123456789" else f"{{{value}}}"
 
 
-def _add_local_parameters(card: Card, local: dict[str, str], own: set[str]) -> None:
+def _add_local_parameters(card: Card, local: MutableMapping[str, str], own: set[str]) -> None:
     for key, value in split_assignments(split_words(card.text)[1:]):
         if key in own:
             raise MisuseError(f"{key!r} is a parameter of the subcircuit already")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tngd_hw.netlist.behavioral import parse_behavioral
 from tngd_hw.netlist.element_cards import CellElement
-from tngd_hw.netlist.expression import evaluate, plain_number, spice_number
+from tngd_hw.netlist.expression import evaluate, names_in, plain_number, spice_number
 from tngd_hw.netlist.tables import Floats, Kind, SwitchModel, Table
 from tngd_hw.netlist.waveform import Waveform
 from tngd_hw.outcome import MisuseError
@@ -59,7 +59,9 @@ class Columns:
         if e.ac:
             entries["ac"] = number(e.ac[0]) * np.exp(1j * np.deg2rad(number(e.ac[1])))
         if e.expression:
-            entries["expressions"] = parse_behavioral(e.expression, {k: float(v) for k, v in names.items()}).text
+            entries["expressions"] = parse_behavioral(
+                e.expression, {key: float(names[key]) for key in names_in(e.expression) & names.keys()}
+            ).text
         row = len(self.names)
         for column, entry in entries.items():
             if entry != "" and entry is not False:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tngd_hw.netlist.analyses import AcSweep, Analysis, NoiseSources, NoiseSweep, OperatingPoint, Spacing, Transient
@@ -24,6 +24,12 @@ _OPTIONS = frozenset({
 """Options that change neither the circuit nor a file; those of the numerics are the engine's own affair."""
 _SPACINGS = {spacing.value: spacing for spacing in Spacing}
 _NODE_VOLTAGE = re.compile(r"v(?:m|p|r|i|db)?\(([^(),]+)\)")
+
+
+_MOST_POINTS = 1_000_000
+"""Of a sweep, a decade; ngspice counts in 32 bits."""
+_MOST_PARAMETERS = 10_000
+"""Global parameters of a deck: each of its cells carries them all."""
 
 
 @dataclass
@@ -93,20 +99,34 @@ def _parameters(cards: Sequence[Card], source: str) -> dict[str, Floats]:
             for key, text in split_assignments(split_words(card.text)[1:]):
                 if key in texts:
                     raise MisuseError(f"{key!r} is defined twice")
+                if len(texts) == _MOST_PARAMETERS:
+                    raise MisuseError(f"more than {_MOST_PARAMETERS} parameters; write the values out")
                 texts[key] = (card, text)
-    waits = {key: names_in(text) & (texts.keys() - {key}) for key, (_, text) in texts.items()}
+    waits = {key: (names_in(text) - {key}) & texts.keys() for key, (_, text) in texts.items()}
     values: dict[str, Floats] = {}
-    while waits:
-        ready = [key for key, needs in waits.items() if needs <= values.keys()]
-        if not ready:
-            key = next(iter(waits))
-            raise card_error(source, texts[key][0], f"{key!r} is defined by itself, over others; break the circle")
-        for key in ready:
-            card, text = texts[key]
-            with located(source, card):
-                values[key] = evaluate(text, values)
-            del waits[key]
+    for key in _ordered(waits):
+        card, text = texts[key]
+        with located(source, card):
+            values[key] = evaluate(text, values)
+    for key in (key for key in texts if key not in values):
+        raise card_error(source, texts[key][0], f"{key!r} is defined by itself, over others; break the circle")
     return values
+
+
+def _ordered(waits: Mapping[str, set[str]]) -> Iterator[str]:
+    """Each key after those it waits for (Kahn); keys in a circle, and behind one, are left out.  Cost: linear."""
+    users: dict[str, list[str]] = {}
+    for key, needs in waits.items():
+        for need in needs:
+            users.setdefault(need, []).append(key)
+    missing = {key: len(needs) for key, needs in waits.items()}
+    ready = [key for key, count in missing.items() if count == 0]
+    for key in ready:
+        yield key
+        for user in users.get(key, ()):
+            missing[user] -= 1
+            if missing[user] == 0:
+                ready.append(user)
 
 
 def _model(card: Card, found: Commands, name: NameMap) -> None:
@@ -122,7 +142,14 @@ def _temp(card: Card, found: Commands, name: NameMap) -> None:
     words = split_words(card.text)
     if len(words) != 2 or found.celsius is not None:
         raise MisuseError("one temperature in degrees Celsius for the whole deck; run a deck for each")
-    found.celsius = number_of(words[1], found.parameters)
+    found.celsius = _temperature(words[1], found)
+
+
+def _temperature(text: str, found: Commands) -> float:
+    celsius = number_of(text, found.parameters)
+    if not abs(celsius) < float("inf"):
+        raise MisuseError(f"temperature {text[:40]!r}: give a finite number of degrees Celsius")
+    return celsius
 
 
 def _options(card: Card, found: Commands, name: NameMap) -> None:
@@ -135,7 +162,7 @@ def _options(card: Card, found: Commands, name: NameMap) -> None:
         if key == "temp":
             if found.celsius is not None:
                 raise MisuseError("one temperature in degrees Celsius for the whole deck")
-            found.celsius = number_of(value, found.parameters)
+            found.celsius = _temperature(value, found)
         elif key == "method" and value not in ("trap", "trapezoidal", "gear"):
             raise MisuseError("method is trap or gear")
         elif key in ("reltol", "vntol") and not 0 < number_of(value, found.parameters) < float("inf"):
@@ -207,8 +234,8 @@ def _sweep(words: list[str], parameters: Mapping[str, Floats]) -> tuple[Spacing,
     if len(words) != 4 or words[0] not in _SPACINGS:
         raise MisuseError("a sweep is dec, oct or lin, the number of points, first and last frequency")
     points, start, stop = (number_of(word, dict(parameters)) for word in words[1:])
-    if points != int(points):
-        raise MisuseError(f"{words[1]} points: give a whole number")
+    if not points.is_integer() or points > _MOST_POINTS:  # infinity is no integer
+        raise MisuseError(f"{words[1]} points: give a whole number, at most {_MOST_POINTS}")
     return _SPACINGS[words[0]], int(points), start, stop
 
 

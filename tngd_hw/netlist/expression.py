@@ -28,10 +28,10 @@ _SUFFIX = {
     "f": 1e-15,
 }
 _NUMBER = re.compile(
-    r"(?<![\w.])(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?)(meg|mil|[tgkmunpf])?[a-z]*(?![\w.])",
+    r"(?<![\w.])(\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+(?:e[+-]?\d+)?)(meg|mil|[tgkmunpf])?[a-z]*(?![\w.])",
     re.IGNORECASE | re.ASCII,
 )
-_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII)
+_PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII)  # one way to match: linear time
 _WORD = re.compile(r"[\w.]+", re.ASCII)
 
 _LONGEST = 2000
@@ -116,7 +116,9 @@ def _value(node: ast.expr, names: Mapping[str, Value], text: str) -> Value:
             return np.asarray(number)
         case ast.Name(id=name):
             if name not in names:
-                raise MisuseError(f"expression {text!r}: unknown name {name!r}; known are {', '.join(sorted(names))}")
+                raise MisuseError(
+                    f"expression {text!r}: unknown name {name!r}; known are {', '.join(sorted(names)[:20])}"
+                )
             return names[name]
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_value(operand, names, text)

@@ -50,7 +50,7 @@ def _size(name: str, cells: Mapping[str, Cell], above: tuple[str, ...], known: d
     if name not in known:
         cell = cells[name]
         inner = sum(_size(x.cell, cells, (*above, name), known) for x in cell.instances)
-        known[name] = len(cell.elements) + inner
+        known[name] = max(1, len(cell.elements) + inner)  # instances of nothing take time too
     return known[name]
 
 

@@ -1,7 +1,7 @@
 """Circuits of PySpice 1.5 out of netlists and back.
 
-PySpice is GPL-3 and comes with ``pip install 'tngd-hw[pyspice]'``; nothing else in the package imports it, and it is
-imported only when one of these functions is called.
+PySpice is GPL-3 and comes with ``pip install 'tngd-hw[pyspice]'``; it is imported only when one of these functions is
+called, and in the worker process of the engine ``pyspice``.
 """
 
 from __future__ import annotations

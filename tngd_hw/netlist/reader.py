@@ -27,8 +27,13 @@ from tngd_hw.outcome import MisuseError
 
 __all__ = ["Deck", "read_deck"]
 
-_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII)
+_PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?", re.ASCII)  # one way to match: linear time
 _SAFE = re.compile(r"[a-z0-9_.]{2,}")
+_LARGEST_FILE = 128 << 20
+"""Bytes of a deck; a dense array of 1,000 nodes has about 50 MB."""
+_MOST_CELLS = 10_000
+_MOST_LEVELS = 100
+"""Of cells in cells."""
 _PLAIN_WORDS = {"r": 4, "e": 6, "g": 6}
 """Kinds whose ordinary cards have nothing but a name, nodes and a number, and how many words that is."""
 
@@ -81,10 +86,13 @@ def read_deck(deck: str | Path) -> Deck:
     if isinstance(deck, Path) or "\n" not in deck:
         path = Path(deck)
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read(_LARGEST_FILE + 1)  # a device may have no end
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise MisuseError(f"deck {str(deck)[:200]!r} cannot be read ({reason}): give a path, or the text") from None
+        if len(data) > _LARGEST_FILE:
+            raise MisuseError(f"deck {path.name!r} has more than {_LARGEST_FILE} bytes; build the netlist in Python")
         try:
             return _Reader(data.decode("utf-8"), path.name).deck()
         except UnicodeDecodeError:
@@ -141,16 +149,22 @@ class _Reader:
 
     def _cells(self) -> dict[str, Cell]:
         cells: dict[str, Cell] = {}
+        if len(self.blocks) > _MOST_CELLS:
+            card = self.blocks[_MOST_CELLS][0]
+            raise card_error(self.source, card, f"{len(self.blocks)} subcircuits, the limit is {_MOST_CELLS}")
         for block in self.blocks:
             cell = with_library_text(read_cell(block, self.source, self.scope))
             if cell.name in cells:
                 raise card_error(self.source, block[0], f"subcircuit {cell.name!r} is defined twice")
             cells[cell.name] = cell
+        depths: dict[str, int] = {}
         for block, cell in zip(self.blocks, cells.values(), strict=True):
             with located(self.source, block[0]):
                 for x in cell.instances:
                     _check_instance(x, cells)
-                _refuse_recursion(cell.name, cells, ())
+        for block, cell in zip(self.blocks, cells.values(), strict=True):
+            with located(self.source, block[0]):
+                _depth(cell.name, cells, (), depths)
         return cells
 
     def _elements(self, cards: list[Card]) -> None:
@@ -205,7 +219,7 @@ class _Reader:
             return
         e = parse_element(card.text, self.name, self.scope.models, self.scope.celsius)
         nodes = [self._node(node) for node in e.nodes]
-        self._columns(e.kind).add(e, nodes, card.line, dict(self.scope.parameters), self.kelvin)
+        self._columns(e.kind).add(e, nodes, card.line, self.commands.parameters, self.kelvin)
 
     def deck(self) -> Deck:
         self._refuse_twice()
@@ -293,7 +307,7 @@ class _Reader:
         for card, x in rows:
             with located(self.source, card):
                 given.append(self._parameters(x))
-        keys = list(dict.fromkeys(key for values in given for key in values))
+        keys = sorted({key for values in given for key in values})
         if any(values.keys() != set(keys) for values in given):
             given = [self._completed(cell, values) for values in given]
         return Instances(
@@ -377,7 +391,7 @@ def _title(line: str, source: str) -> str:
 def _check_instance(x: CellInstance, cells: Mapping[str, Cell]) -> None:
     cell = cells.get(x.cell)
     if cell is None:
-        known = ", ".join(sorted(cells)) or "none"
+        known = ", ".join(sorted(cells)[:20]) or "none"
         raise MisuseError(f"there is no subcircuit {x.cell!r} in this deck (it has: {known}); add its .subckt")
     if len(x.nodes) != len(cell.ports):
         raise MisuseError(f"subcircuit {x.cell!r} has {len(cell.ports)} ports, not {len(x.nodes)}")
@@ -386,18 +400,32 @@ def _check_instance(x: CellInstance, cells: Mapping[str, Cell]) -> None:
         raise MisuseError(f"subcircuit {x.cell!r} has no parameter {min(unknown)!r}")
 
 
-def _refuse_recursion(name: str, cells: Mapping[str, Cell], above: tuple[str, ...]) -> None:
+def _depth(name: str, cells: Mapping[str, Cell], above: tuple[str, ...], known: dict[str, int]) -> int:
+    """Levels of cells in one of cell ``name``, each cell looked at once; MisuseError for a circle or too many."""
     if name in above:
         raise MisuseError(f"subcircuit {name!r} contains itself ({' > '.join((*above, name))})")
-    for inner in dict.fromkeys(x.cell for x in cells[name].instances):
-        _refuse_recursion(inner, cells, (*above, name))
+    if name not in known and len(above) < _MOST_LEVELS:
+        inner = dict.fromkeys(x.cell for x in cells[name].instances)
+        known[name] = 1 + max((_depth(cell, cells, (*above, name), known) for cell in inner), default=0)
+    if len(above) + known.get(name, 1) > _MOST_LEVELS:
+        raise MisuseError(f"subcircuit {name!r}: more than {_MOST_LEVELS} levels of subcircuits; make it flatter")
+    return known[name]
 
 
 def _stores_without_ic(name: str, cells: Mapping[str, Cell]) -> bool:
-    cell = cells[name]
-    if any(e.kind is Kind.CAPACITOR and not e.initial for e in cell.elements):
-        return True
-    return any(_stores_without_ic(inner, cells) for inner in {x.cell for x in cell.instances})
+    """Whether cell ``name``, or one inside it at any level, has a capacitor without ic."""
+    return any(e.kind is Kind.CAPACITOR and not e.initial for k in _inside(name, cells) for e in cells[k].elements)
+
+
+def _inside(name: str, cells: Mapping[str, Cell]) -> list[str]:
+    """The cell and all those inside it, each once."""
+    found = [name]
+    seen = {name}
+    for cell in found:
+        new = dict.fromkeys(x.cell for x in cells[cell].instances if x.cell not in seen)
+        found.extend(new)
+        seen.update(new)
+    return found
 
 
 def _input_labels(tables: tuple[Table, ...]) -> tuple[str, ...]:

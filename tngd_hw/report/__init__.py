@@ -1,5 +1,6 @@
 """Figures, schematics and the HTML page that explain a run."""
 
+from tngd_hw.report.bode import bode_figure, noise_figure, pole_figure
 from tngd_hw.report.comparison import SettlingExample, TrainingComparison
 from tngd_hw.report.facts import hardware_facts
 from tngd_hw.report.figures import agreement_figure, settling_figure, training_figure
@@ -19,9 +20,12 @@ __all__ = [
     "TrainingComparison",
     "TrainingFacts",
     "agreement_figure",
+    "bode_figure",
     "draw_array",
     "draw_cell",
     "hardware_facts",
+    "noise_figure",
+    "pole_figure",
     "readable_names",
     "save_figure",
     "settling_figure",

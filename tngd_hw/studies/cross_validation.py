@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tngd_hw.engines import ENGINES, Engine, Ngspice, Trajectory, find_engine
+from tngd_hw.engines import ENGINES, Trajectory, find_engine
 from tngd_hw.hardware import HardwareSpec
 from tngd_hw.linear_sde import LinearSDE, stationary_output_covariance
 from tngd_hw.outcome import Outcome
@@ -40,8 +40,6 @@ REFERENCE = "state_space"
 PATH_TOLERANCE = 1e-4
 END_TOLERANCE = 1e-5
 LAW_TOLERANCE = 1e-6
-_RINGING = 0.3
-"""Below this damping ratio a referee of reltol 1e-7 is not good enough: 2e-4 along 20 tau of an LC unit."""
 _KAPPA = 1e-3
 _DURATION_TAU = 20.0
 
@@ -166,20 +164,12 @@ def _largest(case: ValidationCase) -> float:
     return 2 * (start + answer)
 
 
-def _engine(name: str, loaded: LoadedChip) -> Engine:
-    """The engine of this name; ngspice with tolerances that make it a referee of 1e-4 along the path."""
-    if name != "ngspice":
-        return find_engine(name)
-    ringing = loaded.design_report.damping_ratio < _RINGING
-    return Ngspice(relative_tolerance=2e-9 if ringing else 1e-7, points=1000 if ringing else 500)
-
-
 def _compare(case: ValidationCase, loaded: LoadedChip, name: str, duration: float) -> Disagreement:
     status = loaded.circuit_status
     path = end = law = None
     seconds = 0.0
     if status.ok:
-        engine, reference = _engine(name, loaded), find_engine(REFERENCE)
+        engine, reference = find_engine(name), find_engine(REFERENCE)
         state = engine.init(loaded)
         begun = time.perf_counter()
         _, run = engine.run(state, duration=duration, x0=case.x0)

@@ -1,0 +1,130 @@
+"""Three engines on one given noise path: the exact ones, without a step error, and ngspice."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from tngd_hw.engines.base import failed, node_names, output_times, saturation
+from tngd_hw.engines.equations import Equations, with_constant
+from tngd_hw.engines.filesource_deck import STEPS_PER_SAMPLE, noisy_deck
+from tngd_hw.engines.ngspice_process import NgspiceVersion, run_deck
+from tngd_hw.engines.noise_path import NoisePath, injected_currents
+from tngd_hw.engines.trajectory import Trajectory
+from tngd_hw.linear_sde import noise_as_input, response
+from tngd_hw.netlist import state_equations
+from tngd_hw.outcome import MisuseError
+from tngd_hw.topologies import LoadedChip
+
+__all__ = ["behavioral_on_path", "check_path", "ngspice_on_path", "state_space_on_path"]
+
+
+def state_space_on_path(
+    loaded: LoadedChip, path: NoisePath, *, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None
+) -> Trajectory:
+    """Voltages of the netlist's own equations at the times of the samples, exact for straight lines in between.
+
+    Args:
+        loaded: A single chip whose sources the path was made for.
+        path: Currents of the noise sources.
+        b: Right-hand side, shape (n,); default the problem's.
+        x0: Start, shape (n,); default 0.
+
+    Raises:
+        MisuseError: A path of other sources, a source that the equations lost, several chips or right-hand sides.
+    """
+    check_path(loaded, path)
+    drive = loaded.drive(b, x0)
+    found = state_equations(loaded.netlist(drive), reduce_noise=False)
+    if found.noise_names != path.names:
+        raise MisuseError(f"the equations have the noise sources {found.noise_names}, the path {path.names}")
+    equations = Equations(found.sde, with_constant(drive.inputs), found.initial_state)
+    return _on_path("state_space", loaded, equations, path)
+
+
+def behavioral_on_path(
+    loaded: LoadedChip, path: NoisePath, *, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None
+) -> Trajectory:
+    """As :func:`state_space_on_path` with the topology's closed form, whose noise columns are the netlist's sources."""
+    check_path(loaded, path)
+    drive = loaded.drive(b, x0)
+    start = loaded.topology.initial_state(loaded.elements, drive.initial_volt)
+    equations = Equations(loaded.linear_sde(), with_constant(drive.inputs), start)
+    return _on_path("behavioral", loaded, equations, path)
+
+
+def ngspice_on_path(
+    loaded: LoadedChip,
+    path: NoisePath,
+    version: NgspiceVersion,
+    *,
+    b: ArrayLike | Tensor | None = None,
+    x0: ArrayLike | Tensor | None = None,
+    times_s: ArrayLike | Tensor | None = None,
+    steps_per_sample: int = STEPS_PER_SAMPLE,
+    timeout_s: float = 600.0,
+) -> Trajectory:
+    """As :func:`state_space_on_path` in ngspice; straight lines between its own steps give the voltages at ``times_s``.
+
+    Args:
+        loaded: A single chip whose sources the path was made for.
+        path: Currents of the noise sources.
+        version: The ngspice to run.
+        b: Right-hand side, shape (n,); default the problem's.
+        x0: Start, shape (n,); default 0.
+        times_s: Output times; default those of the samples.
+        steps_per_sample: See :mod:`~tngd_hw.engines.filesource_deck`: the path is within 1e-3 of its noise at 8.
+        timeout_s: The run is stopped after this many seconds.
+
+    Raises:
+        MisuseError: As :func:`state_space_on_path`.
+    """
+    check_path(loaded, path)
+    times = path.times_s if times_s is None else output_times(path.duration_s, times_s)
+    netlist = loaded.netlist(loaded.drive(b, x0))
+    folder = noisy_deck(netlist, path, steps_per_sample=steps_per_sample, use_klu=version.has_klu)
+    run = run_deck(
+        folder.deck, version, plot="Transient", stop_s=path.duration_s, timeout_s=timeout_s, files=folder.files
+    )
+    seed = 0 if path.seed is None else path.seed
+    if run.plot is None:
+        return failed("ngspice", loaded, run.status, duration=path.duration_s, seed=seed, notes=run.notes)
+    values, names = run.plot.values.real, node_names(loaded)
+    columns = [values[:, run.plot.names.index(f"v({name})")] for name in names]
+    voltage = torch.from_numpy(np.stack([np.interp(times.numpy(), values[:, 0], column) for column in columns], 1))
+    statuses = saturation(loaded, voltage, -1) if run.status.ok else (run.status,)
+    notes = "\n".join(note for note in (_sampling(path), run.notes) if note)
+    return Trajectory(times, voltage, names, "ngspice", statuses, True, seed, path.duration_s, notes=notes)
+
+
+def _sampling(path: NoisePath) -> str:
+    bias = "" if path.variance_bias is None else f": variances are off by up to {path.variance_bias:.2%}"
+    return f"injected noise in samples of {path.step_s:.4g} s{bias}"
+
+
+def check_path(loaded: LoadedChip, path: NoisePath) -> None:
+    """MisuseError unless ``loaded`` is one chip with exactly the noise sources of ``path``."""
+    if loaded.chip.chips is not None:
+        raise MisuseError(f"chips = {loaded.chip.chips}: a noise path is for one chip at a time; pass loaded.select(k)")
+    names = injected_currents(loaded.netlist()).names
+    if names != path.names:
+        raise MisuseError(f"path.names = {path.names}: the circuit has the noise sources {names}")
+
+
+def _on_path(engine: str, loaded: LoadedChip, equations: Equations, path: NoisePath) -> Trajectory:
+    sde, constant = equations.sde, equations.u
+    currents = injected_currents(loaded.netlist())
+    if sde.n_noises != len(currents) or constant.ndim != 1:
+        raise MisuseError(
+            f"{sde.n_noises} noise columns and a drive of shape {tuple(constant.shape)} for {len(currents)} sources: "
+            "a noise path needs a column a source and one right-hand side"
+        )
+    xi = torch.from_numpy(path.current_ampere / np.sqrt(currents.psd / 2))
+    times = path.times_s
+    inputs = torch.cat([constant.expand(len(times), -1), xi], dim=1)
+    voltage = response(noise_as_input(sde), times, inputs, x0=equations.x0)
+    seed = 0 if path.seed is None else path.seed
+    statuses = saturation(loaded, voltage, -1)
+    return Trajectory(times, voltage, node_names(loaded), engine, statuses, True, seed, path.duration_s)
