@@ -36,7 +36,7 @@ def circuit(cards: Sequence[str], inputs: Sequence[str], outputs: Sequence[str],
             options = {"controls": [rest.pop(0)[1:]]}
         elif kind.stores_energy and len(rest) > 1:
             options = {"initial": [float(rest[1].removeprefix("ic="))]}
-        build.add(kind, [words[0][1:] or words[0]], np.array([ports], dtype=np.int64), [float(rest[0])], **options)  # type: ignore[arg-type]
+        build.add(kind, [words[0][1:] or words[0]], np.array([ports], dtype=np.int64), [float(rest[0])], **options)  # type: ignore[arg-type] - initial by name
     return build.netlist(inputs=list(inputs), outputs=list(outputs))
 
 

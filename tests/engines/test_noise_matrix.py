@@ -28,7 +28,7 @@ def two_nodes(r_ab: float = R_AB, **options: object) -> Netlist:
     """Two RC nodes joined by a resistor, a noise current of its own into each; nothing is symmetric."""
     build = NetlistBuilder("two nodes")
     a, b = build.nodes(["a", "b"])
-    build.add(Kind.RESISTOR, ["a", "b", "ab"], [[a, 0], [b, 0], [a, b]], [R_A, R_B, r_ab], **options)  # pyright: ignore[reportArgumentType]
+    build.add(Kind.RESISTOR, ["a", "b", "ab"], [[a, 0], [b, 0], [a, b]], [R_A, R_B, r_ab], **options)  # pyright: ignore[reportArgumentType] - by name
     build.add(Kind.CAPACITOR, ["a", "b"], [[a, 0], [b, 0]], [C_A, C_B])
     build.add(Kind.CURRENT_SOURCE, ["a", "b"], [[0, a], [0, b]], [0.0, 0.0], noise_psd=[PSD_A, PSD_B])
     return build.netlist(inputs=["a"], outputs=["a", "b"])

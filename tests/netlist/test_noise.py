@@ -57,7 +57,7 @@ def warm_net(**columns: object) -> Netlist:
     """Two resistors at a node with a capacitor, a third in a separate pair, all with columns of their own."""
     build = NetlistBuilder("warm")
     a, b = build.nodes(["a", "b"])
-    build.add(Kind.RESISTOR, ["one", "two", "far"], [[a, 0], [0, a], [a, b]], [1e3, 4e3, 2e3], **columns)  # type: ignore[arg-type]
+    build.add(Kind.RESISTOR, ["one", "two", "far"], [[a, 0], [0, a], [a, b]], [1e3, 4e3, 2e3], **columns)  # type: ignore[arg-type] - columns by name
     build.add(Kind.CAPACITOR, ["a", "b"], [[a, 0], [b, 0]], [C, 3 * C])
     build.add(Kind.CURRENT_SOURCE, ["in"], [[0, b]], [0.0], noise_psd=[S_I])
     return build.netlist([], ["a"])

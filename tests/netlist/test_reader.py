@@ -168,7 +168,7 @@ def test_cells_carry_every_kind_with_nodes_and_names_of_their_own() -> None:
     assert (coupling.controls, coupling.partners) == (("a.1", "b.1"), ("a.2", "b.2"))
     assert coupling.values.tolist() == [0.75, 0.5]
     assert set(flat.node_names) == {"0", "in", "out", "a.m", "b.m", "a.1.z", "b.1.z"}
-    kelvin = dict(zip(resistors.names, resistors.temperature_kelvin, strict=True))  # type: ignore[arg-type]
+    kelvin = dict(zip(resistors.names, resistors.temperature_kelvin, strict=True))  # type: ignore[arg-type] - it is there
     assert kelvin["a.1"] == pytest.approx(303.15)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from tngd_hw.problem import as_real_tensor
 from tngd_hw.random import check_seed
 from tngd_hw.topologies import LoadedChip
 
-__all__ = ["Engine", "EngineState", "check_run", "failed", "node_names", "output_times", "saturation"]
+__all__ = ["Engine", "EngineState", "check_run", "check_settings", "failed", "node_names", "output_times", "saturation"]
 
 _DEFAULT_POINTS = 201
 
@@ -68,6 +69,14 @@ class Engine(Protocol):
             times_s: Output times; default 201 uniform ones.  A simulator that chooses its own times ignores them.
         """
         ...
+
+
+def check_settings(engine: object, names: Sequence[str]) -> None:
+    """MisuseError for a named setting that is neither None nor a finite number above 0."""
+    for name in names:
+        value = getattr(engine, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise MisuseError(f"{type(engine).__name__}.{name} = {value!r}: expected a finite number above 0")
 
 
 def check_run(duration: float, seed: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from tngd_hw.engines.base import EngineState, check_run, failed, node_names, saturation
+from tngd_hw.engines.base import EngineState, check_run, check_settings, failed, node_names, saturation
 from tngd_hw.engines.filesource_deck import EXPECTED_POINTS_PER_SAMPLE
 from tngd_hw.engines.ngspice_estimate import RunEstimate, estimate_run
 from tngd_hw.engines.ngspice_process import NgspiceVersion, find_ngspice, ngspice_version, run_deck
@@ -59,10 +59,7 @@ class Ngspice:
     progress: Callable[[float, RunEstimate], None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("accuracy", "relative_tolerance", "points", "timeout_s", "noise_bias"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise MisuseError(f"Ngspice.{name} = {value!r}: expected a finite number above 0")
+        check_settings(self, ("accuracy", "relative_tolerance", "points", "timeout_s", "noise_bias"))
 
     @property
     def name(self) -> str:

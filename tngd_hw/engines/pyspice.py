@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tngd_hw.engines import pyspice_worker
-from tngd_hw.engines.base import EngineState, check_run, failed, node_names, saturation
+from tngd_hw.engines.base import EngineState, check_run, check_settings, failed, node_names, saturation
 from tngd_hw.engines.ngspice import Ngspice
 from tngd_hw.engines.ngspice_failures import FAILURE
 from tngd_hw.engines.trajectory import Trajectory
@@ -70,10 +70,7 @@ class PySpice:
     timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
-        for name in ("accuracy", "relative_tolerance", "points", "timeout_s"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise MisuseError(f"PySpice.{name} = {value!r}: expected a finite number above 0")
+        check_settings(self, ("accuracy", "relative_tolerance", "points", "timeout_s"))
 
     @property
     def name(self) -> str:

@@ -37,7 +37,14 @@ from tngd_hw.problem import LinearProblem
 from tngd_hw.topologies.amplifier_limits import network_loads, planned_limit
 from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
 from tngd_hw.topologies.op_amp_cells import StageRow, add_amplifiers, add_sources
-from tngd_hw.topologies.signed_array import add_rails, array_components, array_scale, rail_amplifiers, rail_blocks
+from tngd_hw.topologies.signed_array import (
+    add_rails,
+    array_components,
+    array_inventory,
+    array_scale,
+    rail_amplifiers,
+    rail_blocks,
+)
 from tngd_hw.topologies.spectrum import spectrum
 from tngd_hw.topologies.summing_network import SummingNetwork, joined_banks
 
@@ -56,12 +63,7 @@ class AmcInverse:
     def inventory(self, layout: Layout) -> Inventory:
         """An n x n array, an input resistor and an amplifier a node, and what makes the rails."""
         n = layout.nodes
-        built: dict[Role, tuple[int, int]] = {Role.ARRAY: (n, n), Role.INPUT: (n, 1)}
-        if layout.encoding is Encoding.BALANCED:
-            built |= {Role.INVERTER_INPUT: (n, 1), Role.INVERTER_FEEDBACK: (n, 1)}
-        else:
-            built |= {Role.REFERENCE_ARRAY: (n, 1), Role.REFERENCE_INPUT: (1, n), Role.REFERENCE_FEEDBACK: (1, 1)}
-        return built | {role: (count, 1) for role, count in _amplifiers(n, layout.encoding).items()}
+        return {Role.INPUT: (n, 1), Role.SOLVER_AMPLIFIER: (n, 1)} | array_inventory(layout)
 
     def check(self, problem: LinearProblem, hardware: HardwareSpec, layout: Layout) -> Status:
         """Real amplifiers, a regular A, and a circuit of nominal parts whose every mode decays."""

@@ -28,6 +28,7 @@ from tngd_hw.topologies.op_amp_cells import add_integrators, add_noise, add_sour
 from tngd_hw.topologies.signed_array import (
     add_rails,
     array_components,
+    array_inventory,
     array_scale,
     rail_amplifiers,
     rail_blocks,
@@ -50,13 +51,8 @@ class Integrator:
     def inventory(self, layout: Layout) -> Inventory:
         """An n x n array, an input resistor, a capacitor and an integrator a node, and what makes the rails."""
         n = layout.nodes
-        built: dict[Role, tuple[int, int]] = {Role.ARRAY: (n, n), Role.INPUT: (n, 1)}
-        if layout.encoding is Encoding.BALANCED:
-            built |= {Role.INVERTER_INPUT: (n, 1), Role.INVERTER_FEEDBACK: (n, 1)}
-        else:
-            built |= {Role.REFERENCE_ARRAY: (n, 1), Role.REFERENCE_INPUT: (1, n), Role.REFERENCE_FEEDBACK: (1, 1)}
-        built |= {Role.INTEGRATION: (n, 1), Role.INTEGRATOR_AMPLIFIER: (n, 1)}
-        return built | {role: (count, 1) for role, count in rail_amplifiers(n, layout.encoding).items()}
+        per_node = dict.fromkeys((Role.INPUT, Role.INTEGRATION, Role.INTEGRATOR_AMPLIFIER), (n, 1))
+        return per_node | array_inventory(layout)
 
     def check(self, problem: LinearProblem, hardware: HardwareSpec, layout: Layout) -> Status:
         """Stable and regular: all Re eig(A) > 0."""

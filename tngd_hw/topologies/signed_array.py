@@ -16,13 +16,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tngd_hw.hardware import Component, Elements, Encoding, HardwareSpec, Role
+from tngd_hw.hardware import Component, Elements, Encoding, HardwareSpec, Layout, Role
 from tngd_hw.netlist import NetlistBuilder
 from tngd_hw.topologies.base import Design
 from tngd_hw.topologies.op_amp_cells import Rails, StageRow, add_array, add_inverters, add_stages
 from tngd_hw.topologies.summing_network import one_batch
 
-__all__ = ["add_rails", "array_components", "array_scale", "rail_amplifiers", "rail_blocks", "resistor_array"]
+__all__ = [
+    "add_rails",
+    "array_components",
+    "array_inventory",
+    "array_scale",
+    "rail_amplifiers",
+    "rail_blocks",
+    "resistor_array",
+]
 
 _Nodes = NDArray[np.int64]
 
@@ -69,6 +77,17 @@ def array_components(A: Tensor, design: Design) -> dict[Role, Component]:
         Role.REFERENCE_INPUT: Component.array(torch.ones(1, n, dtype=torch.float64), unit / math.sqrt(n)),
         Role.REFERENCE_FEEDBACK: Component.per_node(unit, 1),
     }
+
+
+def array_inventory(layout: Layout) -> dict[Role, tuple[int, int]]:
+    """Rows and columns of the array and of what makes its rails, amplifiers included."""
+    n = layout.nodes
+    if layout.encoding is Encoding.BALANCED:
+        rails = {Role.INVERTER_INPUT: (n, 1), Role.INVERTER_FEEDBACK: (n, 1)}
+    else:
+        rails = {Role.REFERENCE_ARRAY: (n, 1), Role.REFERENCE_INPUT: (1, n), Role.REFERENCE_FEEDBACK: (1, 1)}
+    amplifiers = {role: (count, 1) for role, count in rail_amplifiers(n, layout.encoding).items()}
+    return {Role.ARRAY: (n, n), **rails, **amplifiers}
 
 
 def rail_amplifiers(n: int, encoding: Encoding) -> dict[Role, int]:
