@@ -55,7 +55,8 @@ test: $(READY) ngspice lint types
 test-ngspice-next: $(READY)
 	@program=$$(sh scripts/ngspice_next.sh) && \
 		echo "test-ngspice-next: $$("$$program" --version | grep -o 'ngspice-[0-9]*')" && \
-		TNGD_NGSPICE="$$program" PATH="$$(dirname "$$program"):$$PATH" $(BIN)/python -m pytest -m ngspice $(ARGS)
+		TNGD_NGSPICE="$$program" NGSPICE_LIBRARY_PATH="$$(dirname "$$program")/libngspice.so.0" \
+		PATH="$$(dirname "$$program"):$$PATH" $(BIN)/python -m pytest -m ngspice $(ARGS)
 
 lint: $(READY)
 	@echo 'lint: ruff check'

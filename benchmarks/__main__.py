@@ -6,8 +6,9 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from benchmarks import circuits, engines, linear_sde
+from benchmarks import circuits, engines, linear_sde, many_runs, montecarlo
 from benchmarks.tables import document
 
 HERE = Path(__file__).parent
@@ -20,10 +21,12 @@ def main() -> int:
     def progress(text: str) -> None:
         _say(f"{text} (at {time.perf_counter() - start:.0f} s)")
 
-    results = {
+    results: dict[str, Any] = {
         "linear_sde": linear_sde.measurements(progress=progress),
         "circuits": circuits.measurements(progress),
         "engines": engines.measurements(progress),
+        "many_runs": many_runs.measurements(progress),
+        "montecarlo": montecarlo.measurements(progress),
     }
     (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     (HERE / "README.md").write_text(document(results), encoding="utf-8")

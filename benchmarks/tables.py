@@ -17,15 +17,22 @@ Other programs on the cores slow threaded eigen-decompositions far more than any
 """
 
 
+_MANY_RUNS_NOTE = """
+A run is from deck to array.  Wanted of the library: ratio >= {wanted:g}, and a difference of at most 1e-12.  It is told
+another right-hand side by `alter`, which rounds the last digit of numbers with an exponent otherwise than the deck's
+reader, and another matrix as a new deck.  Growth: the memory of a worker over its runs.
+"""
+
+
 def document(results: dict[str, Any]) -> str:
     """README.md as text."""
     rows = results["linear_sde"]
     parts = [_HEAD.format(**rows["machine"], peer=rows["peer"])]
     parts += [_paths(rows), _correctness(rows), _krylov(rows), _low_rank(rows), _chains(rows)]
     circuits = results["circuits"]
-    return "".join(
-        [*parts, _large(circuits), _agreement(circuits), _noise(circuits), _engines(results.get("engines", []))]
-    )
+    parts += [_large(circuits), _agreement(circuits), _noise(circuits), _engines(results.get("engines", []))]
+    parts += [_many_runs(results.get("many_runs", {"rows": []})), _montecarlo(results.get("montecarlo", []))]
+    return "".join(parts)
 
 
 def _engines(rows: list[dict[str, Any]]) -> str:
@@ -35,13 +42,15 @@ def _engines(rows: list[dict[str, Any]]) -> str:
     lines: list[list[Any]] = []
     for row in rows:
         name = f"{row['ngspice']}{', KLU' if row['klu'] else ''}"
+        matrix = "1 % mismatch" if row.get("mismatched") else "symmetric"
         if "skipped" in row:
-            lines.append([row["n"], name, row["ours_s"], row["skipped"], *["-"] * 5])
+            lines.append([row["n"], matrix, name, row["ours_s"], row["skipped"], *["-"] * 5])
             continue
         wanted = "-" if row["wanted"] is None else f">= {row['wanted']}"
-        lines.append([row["n"], name, *(wanted if field == "wanted" else row[field] for field in fields)])
+        lines.append([row["n"], matrix, name, *(wanted if field == "wanted" else row[field] for field in fields)])
     head = [
         "N",
+        "matrix",
         "ngspice",
         "state_space, s",
         "ngspice, s",
@@ -53,6 +62,29 @@ def _engines(rows: list[dict[str, Any]]) -> str:
     ]
     text = _section("gm_c of N nodes, 200 points over 5 tau: state_space and ngspice, set-up included", head, lines)
     return text + "\nOnce more: the same circuit, another b; wanted there: ten times that.  Difference: at the end.\n"
+
+
+def _montecarlo(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return ""
+    fields = ("hardware", "chips", "states", "made_s", "settled_s", "total_s", "wanted_s", "ngspice_s", "ratio")
+    lines = [[row.get(field, "-") for field in (*fields, "difference")] for row in rows]
+    head = ["hardware", "chips", "states", "made, s", "settled, s", "total, s", "wanted, s below"]
+    head += ["ngspice, all chips, s", "ratio", "difference"]
+    text = _section("Settled answers and noise of a batch of chips, 32 nodes", head, lines)
+    return text + "\nngspice: without noise, extrapolated from three chips, from rest to 1e-6.\n"
+
+
+def _many_runs(found: dict[str, Any]) -> str:
+    if not found["rows"]:
+        return f"\n## Many small runs\n\nNot measured: {found['skipped']}.\n" if "skipped" in found else ""
+    fields = ("topology", "changes", "workers", "process_ms", "library_ms", "ratio", "process_cpu_ms")
+    fields += ("library_cpu_ms", "cpu_ratio", "difference", "growth_mb")
+    lines = [[row.get(field, "-") for field in fields] for row in found["rows"]]
+    head = ["topology", "changes", "at a time", "process, ms", "library, ms", "ratio", "processor: process, ms"]
+    head += ["library, ms", "ratio", "difference", "growth, MB"]
+    title = f"{found['runs']} runs of 16 nodes over 50 tau: ngspice {found['ngspice']}, a process each, or its library"
+    return _section(title, head, lines) + _MANY_RUNS_NOTE.format(**found)
 
 
 def _large(circuits: dict[str, Any]) -> str:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Unpack the newest ngspice of Debian's backports into build/ngspice-next and print the path of its program.
+# Unpack the newest ngspice of Debian's backports into build/ngspice-next and print the path of its program (its library is beside it).
 # The machine's own ngspice, package lists and package database stay as they are: apt works in directories of our own,
 # and the packages are unpacked, not installed.  A second call finds what the first one unpacked and needs no network.
 set -eu
@@ -12,7 +12,7 @@ give_up() {
     exit 1
 }
 
-if [ -x "$program" ] && "$program" --version >/dev/null 2>&1; then
+if [ -x "$program" ] && [ -e "$place/bin/libngspice.so.0" ] && "$program" --version >/dev/null 2>&1; then
     echo "$program"
     exit 0
 fi
@@ -53,5 +53,8 @@ cat >"$program" <<END
 SPICE_SCRIPTS='$place' exec '$place/root/usr/bin/ngspice' "\$@"
 END
 chmod +x "$program"
+library=$(find "$place/root" -name libngspice.so.0 | head -n 1)
+[ -n "$library" ] || give_up "the packages hold no libngspice.so.0"
+ln -sf "$library" "$place/bin/libngspice.so.0" # of the same version, for the engine pyspice
 "$program" --version >>"$log" 2>&1 || give_up "what was unpacked does not run; 'apt-get install ngspice' brings the libraries it needs ($log)"
 echo "$program"

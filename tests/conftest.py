@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Generator
 
 os.environ["MPLBACKEND"] = "Agg"  # before anything can import matplotlib
 
@@ -20,6 +22,14 @@ NO_NGSPICE = "no ngspice on this machine (apt-get install ngspice, or brew insta
 def pytest_configure() -> None:
     """One thread: small matrices gain nothing from two, and lose up to 50 times when another process has the core."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_open_figures() -> Generator[None]:
+    """Figures that a test left open in pyplot are not the next one's."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.hookimpl(trylast=True)  # after -m and -k have chosen

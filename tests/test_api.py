@@ -132,7 +132,7 @@ def test_engine_with_settings() -> None:
     ("options", "says"),
     [
         ({"topology": "inverter"}, r"topology = 'inverter': the topologies are .*integrator"),
-        ({"hardware": "pcb"}, r"hardware = 'pcb': .*did you mean 'pcb_1k_1n'"),
+        ({"hardware": "pcb_1k"}, r"hardware = 'pcb_1k': .*did you mean 'pcb_1k_1n'"),
         ({"hardware": "nowhere.toml"}, r"hardware = nowhere\.toml: cannot be read"),
         ({"engine": "spice"}, r"engine = 'spice': .*did you mean 'pyspice'"),
         ({"kappa": -1.0}, r"kappa = -1.0"),

@@ -28,6 +28,7 @@ FOLDERS = (
     "report",
     "studies",
     "api",
+    "linalg",
     "demo",
     "cli",
 )

@@ -1,4 +1,4 @@
-"""The README's Python example and its command-line example run as they stand."""
+"""The README's Python examples and its command-line example run as they stand."""
 
 import os
 import re
@@ -15,7 +15,7 @@ def blocks(language):
 
 
 def test_the_python_example_prints_the_answer_beside_the_digital_one(tmp_path):
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     code = [line for line in example.splitlines() if line]
     assert len(code) <= 12
     done = subprocess.run(
@@ -26,6 +26,18 @@ def test_the_python_example_prints_the_answer_beside_the_digital_one(tmp_path):
     chip, digital = (eval(row.replace(" ", ","), {}) for row in _rows(done.stdout)[:2])
     # The die has 0.1 % resistors and real amplifiers: near the digital answer, and not equal to it.
     assert 0 < max(abs(a - b) for a, b in zip(chip, digital, strict=True)) < 0.05
+
+
+def test_the_example_of_imperfect_parts_names_every_cause(tmp_path):
+    _, example = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for words in ("settling", "sampling", "resistors.tolerance", "programming.levels", "interaction", "200 chips"):
+        assert words in done.stdout
+    measured = float(re.findall(r"tensor\(\[([-+.e0-9]+)\]", done.stdout)[-1])
+    assert abs(measured + 1.130) < 0.15, "log det of the example's matrix"
 
 
 def _rows(text):
@@ -42,6 +54,8 @@ def test_the_command_line_example_runs(tmp_path):
     assert '"relative_error"' in done.stdout
 
 
-def test_the_first_picture_is_there():
-    (picture,) = re.findall(r"^!\[[^\]]*\]\(([^)]*)\)", README, flags=re.MULTILINE)
-    assert (Path(__file__).parents[1] / picture).stat().st_size > 10_000
+def test_the_pictures_are_there():
+    pictures = re.findall(r"^!\[[^\]]*\]\(([^)]*)\)", README, flags=re.MULTILINE)
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert (Path(__file__).parents[1] / picture).stat().st_size > 10_000

@@ -8,7 +8,7 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tngd_hw import curvature, engines, hardware, linear_sde, netlist, readout, tasks, topologies, training
+    from tngd_hw import curvature, engines, hardware, linalg, linear_sde, netlist, readout, tasks, topologies, training
     from tngd_hw.api import inverse, solve
     from tngd_hw.engines import Trajectory
     from tngd_hw.hardware import HardwareSpec, presets
@@ -36,6 +36,7 @@ __all__ = [
     "engines",
     "hardware",
     "inverse",
+    "linalg",
     "linear_sde",
     "manufacture",
     "netlist",

@@ -57,10 +57,17 @@ class Status:
     Attributes:
         outcome: What came of it.
         detail: The facts of this case (which row, which value); empty when all is well.
+        advice: What to do in this case, where the outcome's own remedy does not fit; empty: that remedy.
     """
 
     outcome: Outcome = Outcome.OK
     detail: str = ""
+    advice: str = ""
+
+    @property
+    def remedy(self) -> str:
+        """One clause: what the user can change."""
+        return self.advice or self.outcome.remedy
 
     @property
     def ok(self) -> bool:
@@ -71,7 +78,7 @@ class Status:
         """The whole sentence: outcome, detail, remedy."""
         if self.ok:
             return "ok"
-        return f"{self.outcome.value}: {self.detail}; {self.outcome.remedy}"
+        return f"{self.outcome.value}: {self.detail}; {self.remedy}"
 
     def require_ok(self) -> None:
         """Raise :class:`OutcomeError` unless the outcome is OK (for callers who cannot go on without a result)."""

@@ -17,12 +17,14 @@ BOLTZMANN_JOULE_PER_KELVIN = 1.380649e-23
 _SPELLINGS = {
     "ohm": ("ohm", "Ohm", "Ohms", "ohms", "Ω"),
     "farad": ("F", "farad", "farads"),
+    "henry": ("H", "henry", "henries"),
     "siemens": ("S", "siemens"),
     "volt": ("V", "volt", "volts"),
     "ampere": ("A", "ampere", "amperes"),
     "hz": ("Hz", "hz", "hertz"),
     "s": ("s", "sec", "second", "seconds"),
     "kelvin": ("K", "kelvin"),
+    "coulomb": ("C", "coulomb"),
 }
 _SYMBOLS = {unit: spellings[0] for unit, spellings in _SPELLINGS.items()} | {"ohm": "Ohm"}
 _PREFIXES = {"": 1.0, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "K": 1e3, "m": 1e-3, "u": 1e-6} | {
@@ -37,7 +39,8 @@ def parse_quantity(value: float | int | str, unit: str, field: str) -> float:
     Args:
         value: A number, or text such as ``"10k"``, ``"1n"``, ``"1 nF"``.  ``m`` is milli and ``M`` is mega (SI, not
             SPICE).
-        unit: One of ``ohm farad siemens volt ampere hz s kelvin``; text that carries another unit is refused.
+        unit: One of ``ohm farad henry siemens volt ampere hz s kelvin coulomb``; text with another unit
+            is refused.
         field: Name used in the error.
 
     Raises:

@@ -11,6 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tngd_hw import LinearProblem, manufacture, presets, program
+from tngd_hw.engines import Ngspice
+from tngd_hw.random import derived_seed
+
 A = np.array([[2.0, -0.5, 0.25], [-0.5, 1.5, 0.5], [0.25, 0.5, 1.0]])
 B = np.array([1.0, -0.5, 0.25])
 FILES = [
@@ -156,3 +160,57 @@ def test_encoding_and_scaling(cli) -> None:
     wrong = cli("compile", "A.npy", "-o", "out", "--encoding", "ofset")
     assert wrong.exit_code == 2
     assert "--encoding ofset: the choices are balanced, offset, native" in wrong.stderr
+
+
+NOISY = ["--kappa", "1e-4", "--duration", "10tau"]
+
+
+def test_injected_noise_is_files_beside_the_deck(cli) -> None:
+    result = cli("compile", "A.npy", "b.npy", "-o", "out", *NOISY, "--seed", "3")
+    assert result.exit_code == 0, result.output
+    document = json.loads(cli("compile", "A.npy", "b.npy", "-o", "same", *NOISY, "--seed", "3", "--json").stdout)
+    assert document["files"] == ["deck.cir", "noise0.txt", *FILES[1:]]
+    noise = document["noise"]
+    assert len(noise["sources"]) == 3
+    assert 0.005 < noise["variance_bias"] <= 0.01
+    assert noise["step_s"] * (noise["samples"] - 1) == pytest.approx(document["duration_s"])
+    sentence = next(
+        line for line in result.stdout.splitlines() if line.startswith("injected noise      kappa = 0.0001, ")
+    )
+    assert f"{noise['samples']} samples of 3 sources" in sentence
+    assert f"T_eff = {noise['effective_temperature_kelvin']:.3g} K" in sentence
+    assert f"off by up to {noise['variance_bias']:.2%}" in sentence
+    first, same = (Path(place, "noise0.txt").read_text() for place in ("out", "same"))
+    assert first == same
+    cli("compile", "A.npy", "b.npy", "-o", "other", *NOISY, "--seed", "4")
+    assert Path("other/noise0.txt").read_text() != first
+
+
+def test_noise_that_cannot_be(refused) -> None:
+    assert "kappa = -1.0: the noise strength" in refused(2, "compile", "A.npy", "-o", "out", "--kappa", "-1")
+    assert "kappa = nan" in refused(2, "compile", "A.npy", "-o", "out", "--kappa", "nan")
+    line = refused(
+        2, "compile", "A.npy", "-o", "out", "--kappa", "1e-4", "--topology", "amc_inverse", "--hardware", "pcb_1k_1n"
+    )
+    assert "amc_inverse has no capacitor" in line
+    line = refused(2, "compile", "A.npy", "-o", "out", "--kappa", "1e-4", "--duration", "1e9tau")
+    assert "samples of 3 sources; run at most" in line
+    assert not Path("out").exists()
+
+
+@pytest.mark.ngspice
+def test_the_noisy_deck_runs_in_its_folder_on_the_path_of_solve(cli) -> None:
+    """Plain ``ngspice -b`` prints where solve's own run ends, noise included: 6 digits of it."""
+    assert cli("compile", "A.npy", "b.npy", "-o", "out", *NOISY, "--seed", "3").exit_code == 0
+    ports = json.loads(Path("out/ports.json").read_text())["ports"]
+    end = ngspice_end(Path("out/deck.cir"))
+    loaded = program(manufacture("integrator", 3, presets.ideal(), seed=3), LinearProblem(A, B), seed=3, kappa=1e-4)
+    engine = Ngspice()
+    _, run = engine.run(engine.init(loaded), duration=10 * loaded.tau, seed=derived_seed(3, "run"))
+    volts = [end[port["output"]] for port in ports]
+    size = float(run.voltage_volt.abs().max())
+    np.testing.assert_allclose(volts, run.voltage_volt[-1].numpy(), rtol=0, atol=1e-4 * size)
+    quiet = program(loaded.chip, loaded.problem, seed=3)
+    _, still = engine.run(engine.init(quiet), duration=10 * loaded.tau)
+    gain = loaded.scales.voltage_volt / quiet.scales.voltage_volt
+    assert np.abs(volts - gain * still.voltage_volt[-1].numpy()).max() > 1e-3 * size, "the noise is there"

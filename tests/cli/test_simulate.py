@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -88,7 +90,7 @@ def test_an_unstable_deck_is_shown_and_fails(cli) -> None:
 def test_no_ngspice(refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TNGD_NGSPICE", "nowhere-to-be-found")
     line = refused(1, "simulate", "rc.cir", "--engine", "ngspice")
-    assert line.startswith("failed: simulator_missing: there is no ngspice on this machine")
+    assert line.startswith("failed: simulator_missing: TNGD_NGSPICE = 'nowhere-to-be-found' is no program")
 
 
 @pytest.mark.ngspice
@@ -135,3 +137,23 @@ def test_what_is_no_deck_at_all(refused) -> None:
     assert "--out" in refused(2, "simulate", "rc.cir", "--out", "rc.cir")
     assert "timeout_s" in refused(2, "simulate", "rc.cir", "--timeout", "0")
     assert "exclude each other" in refused(2, "simulate", "rc.cir", "-q", "-v")
+
+
+LONG = "long\nV1 a 0 SIN(0 1 1meg)\nR1 a b 1k\nC1 b 0 1n\n.tran 1u 1 0 1u\n.end\n"
+
+
+@pytest.mark.ngspice
+def test_a_deck_that_would_take_too_long_is_not_begun(cli, folder: Path) -> None:
+    """1e6 periods of 80 steps: minutes, said with the figure and what else there is; --force begins it."""
+    (folder / "long.cir").write_text(LONG)
+    options = ["simulate", "long.cir", "--engine", "ngspice", "--timeout", "1"]
+    begun = time.perf_counter()
+    result = cli(*options)
+    assert time.perf_counter() - begun < 1.0
+    assert result.exit_code == 1
+    assert re.search(r"timed_out: ngspice would take about [0-9.e+]+ s, more than the 1 s allowed", result.stderr)
+    assert "--force" in result.stderr
+    assert "state_space" in result.stderr
+    forced = cli(*options, "--force")
+    assert forced.exit_code == 1
+    assert "ngspice was stopped after 1 s" in forced.stderr

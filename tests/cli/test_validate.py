@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,3 +57,14 @@ def test_wrong_input_is_one_sentence(cli, arguments: list[str], sentence: str) -
     assert result.exit_code == 2
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_seed_that_cannot_be(refused) -> None:
+    assert "seed = -2: a seed is an integer of 0 or more" in refused(2, "validate", "--seed", "-2")
+
+
+def test_an_unstable_matrix_is_called_that(cli, folder: Path) -> None:
+    np.save(folder / "up.npy", -np.eye(2))
+    result = cli("validate", "up.npy", "--engine", "behavioral", "--topology", "integrator")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("failed: unstable: integrator (ideal), matrix 'up.npy': ")

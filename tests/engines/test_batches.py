@@ -7,6 +7,7 @@ import pytest
 import torch
 from cases import spd_matrix
 
+import tngd_hw as tngd
 from tngd_hw import HardwareSpec, LinearProblem, Trajectory, manufacture, presets, program
 from tngd_hw.engines import find_engine
 from tngd_hw.topologies import LoadedChip
@@ -94,3 +95,15 @@ def test_right_hand_sides_of_a_noisy_batch() -> None:
     assert many.voltage_volt.shape == (2, 9, 4, 3)
     torch.testing.assert_close(many.voltage_volt[..., 0], one.voltage_volt, rtol=0, atol=1e-9)
     assert not torch.allclose(many.voltage_volt[..., 1], many.voltage_volt[..., 2])
+
+
+def test_a_chip_beside_unstable_ones_has_the_noise_it_has_alone() -> None:
+    """Chip 6 is all but unstable: the last bit of its covariance, which the batch moves, must not move its samples."""
+    spec = tngd.presets.ideal().with_value("transconductors.tolerance_dtod", 0.3)
+    problem = tngd.LinearProblem([[1.0, 0.9], [0.9, 1.0]], [1.0, 0.5])
+    loaded = tngd.program(tngd.manufacture("gm_c", 2, spec, seed=1, chips=8), problem, kappa=1e-3)
+    together = run("behavioral", loaded)
+    assert [status.ok for status in loaded.circuit_statuses] == [True, True, False, False, True, False, True, False]
+    for chip in (0, 1, 4, 6):
+        alone = run("behavioral", loaded.select(chip))
+        torch.testing.assert_close(together.voltage_volt[chip], alone.voltage_volt, rtol=0, atol=1e-12)

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from tngd_hw.engines.deck_frequency import exact_ac, exact_noise
-from tngd_hw.engines.deck_ngspice import DeckInNgspice, required_ngspice
+from tngd_hw.engines.deck_ngspice import DeckInNgspice
 from tngd_hw.engines.deck_transient import exact_transient
+from tngd_hw.engines.ngspice_found import required_ngspice
 from tngd_hw.engines.simulate import DeckInStateSpace, simulate_deck
 from tngd_hw.netlist import (
     AcSweep,

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
 
-from tngd_hw.engines.deck_frequency import exact_ac, exact_noise, sweep_frequencies
+from tngd_hw.engines.deck_frequency import exact_ac, exact_noise
 from tngd_hw.engines.deck_result import DeckEngine, TransientResult
 from tngd_hw.engines.deck_transient import exact_transient, output_grid
 from tngd_hw.engines.simulate import simulate_deck
-from tngd_hw.netlist import AcSweep, NoiseSources, NoiseSweep, Spacing, Transient, read_deck
+from tngd_hw.netlist import AcSweep, NoiseSources, NoiseSweep, Transient, read_deck
 from tngd_hw.outcome import MisuseError, Outcome
 from tngd_hw.units import BOLTZMANN_JOULE_PER_KELVIN
 
@@ -212,13 +212,6 @@ def test_noise_over_a_band_in_closed_form_and_around_a_sharp_resonance() -> None
     exact = sum(quad(density, a, b, epsrel=1e-11, limit=200)[0] for a, b in itertools.pairwise(edges))
     assert found.output_total**2 == pytest.approx(exact, rel=1e-8)
     np.testing.assert_allclose(found.output_density**2, [density(f) for f in found.frequency_hz], rtol=1e-9)
-
-
-def test_sweeps() -> None:
-    np.testing.assert_allclose(sweep_frequencies(AcSweep(2, 10.0, 1000.0)), 10.0 ** np.arange(1, 3.1, 0.5))
-    np.testing.assert_allclose(sweep_frequencies(AcSweep(1, 10.0, 90.0, Spacing.OCTAVE)), [10, 20, 40, 80])
-    np.testing.assert_allclose(sweep_frequencies(AcSweep(3, 10.0, 20.0, Spacing.LINEAR)), [10, 15, 20])
-    np.testing.assert_allclose(sweep_frequencies(AcSweep(7, 10.0, 10.0)), [10])
 
 
 def test_output_times() -> None:

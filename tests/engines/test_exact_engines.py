@@ -129,7 +129,7 @@ def test_finite_gain_and_offset_by_hand() -> None:
         }
     )  # fmt: skip
     chip = manufacture("integrator", 2, spec, seed=3)
-    offsets = chip.deviations["amplifiers"]
+    offsets = chip.deviations["amplifiers"]["offset"]
     for values in offsets.values():
         values.fill_(0.01)  # the same offset everywhere, so that the hand calculation stays short
     loaded = program(chip, LinearProblem(A, b))

@@ -52,7 +52,7 @@ def test_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_ngspice() is None
     status = outcome()
     assert status.outcome is Outcome.SIMULATOR_MISSING
-    assert "there is no ngspice on this machine" in status.detail
+    assert "TNGD_NGSPICE = '/nonexistent' is no program that can be run" in status.detail
     assert "apt-get install ngspice" in str(status)
     assert "state_space" in str(status)
 

@@ -20,7 +20,7 @@ from tngd_hw.engines.noise_path import NoisePath, draw_path, injected_currents, 
 from tngd_hw.engines.noise_run import behavioral_on_path, ngspice_on_path, state_space_on_path
 from tngd_hw.engines.noise_sources import OrnsteinUhlenbeck, PowerLaw
 from tngd_hw.engines.raw_file import read_raw
-from tngd_hw.linear_sde import noise_as_output, sample_averages
+from tngd_hw.linear_sde import noise_as_input, noise_as_output, sample_averages, transition
 from tngd_hw.topologies import LoadedChip
 
 pytestmark = pytest.mark.ngspice
@@ -136,6 +136,91 @@ def test_colored_paths(color: OrnsteinUhlenbeck | PowerLaw) -> None:
     exact = state_space_on_path(loaded, path).voltage_volt
     _, found = Ngspice().run_on_path(Ngspice().init(loaded), path)
     assert rms(found.voltage_volt - exact) < OF_THE_NOISE * rms(exact)
+
+
+def powers(color: OrnsteinUhlenbeck | PowerLaw, fine: float, hertz: np.ndarray) -> np.ndarray:
+    """Variance of the samples of density 1 in the bins around ``hertz``, multiples of hertz[0]."""
+    if isinstance(color, PowerLaw):
+        return hertz[0] * (color.corner_hz / hertz) ** color.exponent
+    kept = np.exp(-2 * np.pi * color.corner_hz * fine)
+    density = (1 - kept**2) / np.abs(1 - kept * np.exp(-2j * np.pi * hertz * fine)) ** 2
+    return 2 * hertz[0] * fine * np.pi * color.corner_hz / 2 * density
+
+
+def predicted_rms(loaded: LoadedChip, color: OrnsteinUhlenbeck | PowerLaw, fine: float, stride: int) -> float:
+    """Of straight lines between every k-th sample against all of them, at the samples, without a draw.
+
+    With step h and the exact weights of a straight line, x = (e^(i w h) - Phi)^-1 (G0 + G1 e^(i w h)) i(w): the error
+    of the spectrum's part at w is the difference of the two, also where w is above the coarse samples' own band.
+    """
+    driven, psd = noise_as_input(loaded.linear_sde()), injected_currents(loaded.netlist()).psd
+    period = 2**16
+    hertz = np.arange(1, period // 2) / (period * fine)
+
+    def response_of(step_s: float) -> np.ndarray:
+        step = transition(driven, step_s)
+        turn = np.exp(2j * np.pi * hertz * step_s)[:, None, None]
+        g0, g1 = (weight[:, driven.n_inputs - len(psd) :].numpy() for weight in (step.G0, step.G1))
+        return np.linalg.solve(turn * np.eye(len(g0)) - step.Phi.numpy(), g0 + g1 * turn) * np.sqrt(2)
+
+    error = np.abs(driven.C.numpy() @ (response_of(stride * fine) - response_of(fine))) ** 2
+    return float(np.sqrt((error.sum((1, 2)) * powers(color, fine, hertz)).sum() / driven.n_outputs))
+
+
+COLORS = [(OrnsteinUhlenbeck(3e5), 1.0), (PowerLaw(1.0, 2e5), 0.5), (PowerLaw(1.6, 2e5), 0.8)]
+
+
+def colored(loaded: LoadedChip, color: OrnsteinUhlenbeck | PowerLaw, fine: float, samples: int) -> NoisePath:
+    currents, rng = injected_currents(loaded.netlist()), np.random.default_rng(7)
+    columns = [color.samples(float(psd), fine, samples + 1, rng) for psd in currents.psd]
+    return NoisePath(fine, np.stack(columns, axis=1), currents.names)
+
+
+def every(path: NoisePath, stride: int) -> NoisePath:
+    return NoisePath(stride * path.step_s, path.current_ampere[::stride], path.names)
+
+
+@pytest.mark.parametrize(("color", "order"), COLORS)
+def test_strong_order_of_coloured_noise(color: OrnsteinUhlenbeck | PowerLaw, order: float) -> None:
+    """Straight lines between every k-th sample against all of them: the error that the spectrum predicts.
+
+    A tail of 1/f^a (a = 2 for OU) folds h^a of its power below the circuit's corner, and the circuit keeps it: order
+    a/2 as h falls.  What stays above the corner is of order (1 + a)/2 and not small yet at h = tau/6, so that the order
+    found lies between the two.  300 tau of two nodes hold some 300 independent errors of either: 4 % of a rms.
+    """
+    loaded = load(2)
+    path = colored(loaded, color, loaded.tau / 400, 400 * 300)
+    exact, settled = state_space_on_path(loaded, path).voltage_volt, 400 * 5
+    strides, errors = np.array([8, 16, 32, 64]), list[float]()
+    for stride in strides.tolist():
+        found = state_space_on_path(loaded, every(path, stride)).voltage_volt
+        errors.append(rms((found - exact[::stride])[settled // stride :]))
+    predicted = [predicted_rms(loaded, color, path.step_s, stride) for stride in strides.tolist()]
+    np.testing.assert_allclose(errors, predicted, rtol=0.12)
+    slope, expected = (np.polyfit(np.log(strides), np.log(each), 1)[0] for each in (errors, predicted))
+    assert slope == pytest.approx(expected, abs=0.06)
+    assert order < expected < order + 0.5
+    finer = [predicted_rms(loaded, color, path.step_s / 16, stride) for stride in (16, 32)]
+    assert order < np.log2(finer[1] / finer[0]) < expected + 0.1
+
+
+@pytest.mark.parametrize("color", [color for color, _ in COLORS])
+def test_ngspice_on_straight_lines_is_off_by_what_the_lines_are(
+    color: OrnsteinUhlenbeck | PowerLaw, version: NgspiceVersion
+) -> None:
+    """Its own error is below 1 % of theirs at four steps, and samples that come one step late are off by more."""
+    loaded = load(2)
+    path = colored(loaded, color, loaded.tau / 400, 400 * 40)
+    exact = state_space_on_path(loaded, path).voltage_volt
+    for stride in (8, 16, 32, 64):
+        coarse = every(path, stride)
+        found = ngspice_on_path(loaded, coarse, version)
+        assert found.status.ok, found.status
+        straight = rms(state_space_on_path(loaded, coarse).voltage_volt - exact[::stride])
+        assert rms(found.voltage_volt - exact[::stride]) == pytest.approx(straight, rel=0.01)
+        delayed = np.concatenate([path.current_ampere[:1], path.current_ampere[:-1:stride]])
+        late = ngspice_on_path(loaded, NoisePath(coarse.step_s, delayed, path.names), version)
+        assert rms(late.voltage_volt - exact[::stride]) > 1.03 * straight
 
 
 def test_seed_is_the_noise_of_the_engine() -> None:

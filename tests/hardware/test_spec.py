@@ -72,13 +72,27 @@ def test_units_of_amplifier_fields_are_known() -> None:
         ({"resistors": {"tolerance_dtod": -0.1}}, r"hardware\.resistors\.tolerance_dtod = -0.1"),
         (
             {"resistors": {"largest_ohm": 500.0}},
-            r"hardware\.resistors = .*largest_ohm = 500 is below resistance_ohm = 1000",
+            r"hardware\.resistors = .*largest_ohm = 500 is not above resistance_ohm = 1000",
         ),
-        ({"resistors": {"resistance": 1e3}}, r"hardware\.resistors\.resistance = 1000.0: unknown key"),
-        ({"transistors": {}}, r"hardware\.transistors = \{\}: unknown key"),
+        ({"resistors": {"largest_ohm": 1000.0}}, r"largest_ohm = 1000 is not above resistance_ohm = 1000"),
+        ({"resistors": {"resistance": 1e3}}, r"resistors\.resistance = 1000.0: unknown key; .*mean 'resistance_ohm'\?"),
+        ({"resistors": {"tolerence_dtod": 0.1}}, r"resistors\.tolerence_dtod = 0.1: .*mean 'tolerance_dtod'\?"),
+        ({"resistorz": {}}, r"^hardware\.resistorz = \{\}: unknown key; did you mean 'resistors'\?$"),
+        ({"zzz": 1}, r"hardware\.zzz = 1: unknown key; known are name, resistors, capacitors, "),
+        ({"programming": {"bits": 0}}, r"hardware\.programming\.bits = 0: .*greater than or equal to 1"),
+        ({"programming": {"bits": 65}}, r"hardware\.programming\.bits = 65: .*less than or equal to 64"),
+        ({"programming": {"bits": 8.0}}, r"hardware\.programming\.bits = 8.0: .*integer"),
+        ({"programming": {"spacing": "cubic"}}, r"hardware\.programming\.spacing = 'cubic': .*'logarithmic'"),
+        ({"capacitors": {"capacitance_farad": 0}}, r"hardware\.capacitors\.capacitance_farad = 0: .*greater than 0"),
+        ({"inductors": {"inductance_henry": "-10 uH"}}, r"inductors\.inductance_henry = '-10 uH': .*greater than 0"),
+        ({"temperature": {"kelvin": -300.0}}, r"hardware\.temperature\.kelvin = -300.0: .*greater than 0"),
+        ({"temperature": {"kelvin": 0}}, r"hardware\.temperature\.kelvin = 0: .*greater than 0"),
+        ({"mismatch": {"gradient_dtod": -0.1}}, r"hardware\.mismatch\.gradient_dtod = -0.1: .*or equal to 0"),
+        ({"mismatch": {"resistance_corner": 0}}, r"hardware\.mismatch\.resistance_corner = 0: .*greater than 0"),
+        ({"mismatch": {"shared_arrays": 1}}, r"hardware\.mismatch\.shared_arrays = 1: .*boolean"),
         ({"resistors": 3}, r"hardware\.resistors = 3: "),
         ({"name": 3}, r"hardware\.name = 3: .*valid string"),
-        ({"amplifiers": {}}, r"hardware\.amplifiers\.open_loop_gain = .*required"),
+        ({"amplifiers": {}}, r"hardware\.amplifiers\.open_loop_gain: required"),
         ({"amplifiers": AMPLIFIERS | {"offset_volt_dtod": -1e-6}}, r"hardware\.amplifiers\.offset_volt_dtod = -1e-06"),
     ],
 )
@@ -103,8 +117,16 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_unknown_preset_offers_the_nearest() -> None:
-    with pytest.raises(MisuseError, match=r"hardware = 'pcb_1k1n': .*ideal, pcb_1k_1n.*did you mean 'pcb_1k_1n'\?"):
+    with pytest.raises(MisuseError, match=r"hardware = 'pcb_1k1n': .*ideal, pcb_1k_1n, .*did you mean 'pcb_1k_1n'\?"):
         load_hardware("pcb_1k1n")
+    for name, near in {
+        "pcb": "pcb_1k_1n",
+        "cmos": "cmos_sky130",
+        "rram": "rram_1t1r",
+        "spu8board": "spu8_board",
+    }.items():
+        with pytest.raises(MisuseError, match=rf"did you mean '{near}'\?"):
+            load_hardware(name)
 
 
 def leaves(document: dict[str, object], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -114,15 +136,36 @@ def leaves(document: dict[str, object], path: tuple[str, ...] = ()) -> list[tupl
     return found
 
 
-@pytest.mark.parametrize("path", leaves(presets.pcb_1k_1n().to_dict()), ids=".".join)
-def test_hash_changes_with_every_value(path: tuple[str, ...]) -> None:
+def with_input_capacitance() -> HardwareSpec:
+    """A spec in which every number may be changed alone: an output resistance takes an input capacitance, INL steps."""
     document = presets.pcb_1k_1n().to_dict()
+    document["amplifiers"] |= {"input_farad": 2e-12, "voltage_noise_volt_per_rthz": 4e-9}
+    document["dac"]["bits"] = document["adc"]["bits"] = 8
+    return HardwareSpec.from_dict(document)
+
+
+def another(value: object, path: tuple[str, ...]) -> object:
+    """A value that differs as little as it can."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case str():
+            choices = HardwareSpec.model_fields[path[0]].default
+            return value + "x" if path == ("name",) else list(type(getattr(choices, path[-1])))[-1].value
+        case _:
+            return value * (1 + 1e-15 * 2) or 1e-300
+
+
+@pytest.mark.parametrize("path", leaves(with_input_capacitance().to_dict()), ids=".".join)
+def test_hash_changes_with_every_value(path: tuple[str, ...]) -> None:
+    document = with_input_capacitance().to_dict()
     place = document
     for step in path[:-1]:
         place = place[step]
-    old = place[path[-1]]
-    place[path[-1]] = old + "x" if isinstance(old, str) else (old * (1 + 1e-15 * 2) or 1e-300)
-    assert HardwareSpec.from_dict(document).hash != presets.pcb_1k_1n().hash
+    place[path[-1]] = another(place[path[-1]], path)
+    assert HardwareSpec.from_dict(document).hash != with_input_capacitance().hash
 
 
 def test_hash_does_not_depend_on_the_order_of_keys_or_on_int_and_float() -> None:
@@ -135,14 +178,29 @@ def test_hash_does_not_depend_on_the_order_of_keys_or_on_int_and_float() -> None
 
 def test_hash_is_pinned() -> None:
     """It is written into results: it may not change by accident."""
-    assert presets.ideal().hash == "490c7e2902d666dd"
-    assert presets.pcb_1k_1n().hash == "28998d3d98f428a7"
+    assert presets.ideal().hash == "cf3c5b5a995441d1"
+    assert presets.pcb_1k_1n().hash == "1db0924e60a1196a"
 
 
 def test_printed_by_what_differs() -> None:
-    assert str(presets.ideal()) == "ideal: all defaults"
+    assert str(presets.ideal()) == "ideal: as the preset"
+    assert str(HardwareSpec(name="mine")) == "mine: all defaults"
     spec = HardwareSpec.from_dict({"name": "mine", "resistors": {"tolerance_dtod": 0.02}})
     assert str(spec) == "mine: resistors(tolerance_dtod=0.02)"
+    changed = presets.pcb_1k_1n().with_value("resistors.largest_ohm", "2 MOhm").with_value("programming.spacing", "e24")
+    assert str(changed) == "pcb_1k_1n: resistors(largest_ohm=2e+06), programming(spacing=e24)"
+    assert str(changed.with_value("amplifiers", None)).endswith("amplifiers=None")
+
+
+def test_differences_are_dotted_paths_with_both_values() -> None:
+    mine, other = presets.pcb_1k_1n(), presets.ideal().with_value("resistors.largest_ohm", 1e6)
+    found = mine.differences(other)
+    assert found["resistors.tolerance_dtod"] == (1e-3, 0.0)
+    assert found["resistors.largest_ohm"] == (None, 1e6)
+    assert found["amplifiers.gain_bandwidth_hz"] == (75e6, None)
+    assert {path.split(".")[0] for path in found} == {"resistors", "capacitors", "amplifiers"}
+    assert {path: pair[::-1] for path, pair in found.items()} == other.differences(mine)
+    assert not mine.differences(presets.pcb_1k_1n())
 
 
 def test_parts_are_frozen() -> None:

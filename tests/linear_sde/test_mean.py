@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,8 +11,9 @@ import torch
 from cases import SDE_CASES, SdeCase, spd_matrix, stable_matrix
 from scipy.linalg import expm
 
-from tngd_hw.linear_sde import LinearSDE, mean_at, state_mean_at, stationary_mean, stationary_output_mean
-from tngd_hw.linear_sde.dyadic import dyadic_mean
+from tngd_hw.linear_sde import LinearSDE, dyadic, mean_at, state_mean_at, stationary_mean, stationary_output_mean
+from tngd_hw.linear_sde.doubling import Power
+from tngd_hw.linear_sde.dyadic import DyadicPowers, dyadic_mean
 from tngd_hw.linear_sde.modal import modal_basis, modal_mean
 
 Array = npt.NDArray[np.float64]
@@ -68,7 +71,7 @@ def test_both_algorithms_agree_or_the_eigenbasis_admits_its_error(case: SdeCase)
     if not basis.usable:
         assert basis.error(30.0) == np.inf
         return
-    one, other = dyadic_mean(F, forcing, start, times), modal_mean(basis, forcing, start, times)
+    one, other = dyadic_mean(DyadicPowers(F), forcing, start, times), modal_mean(basis, forcing, start, times)
     assert float((one - other).norm() / one.norm()) <= max(1e-13, 10.0 * basis.error(float(times[-1])))
 
 
@@ -117,3 +120,58 @@ def test_derivatives(name: str) -> None:
         return mean_at(LinearSDE(F, E), [0.01, 0.4, 3.1], u=u)
 
     assert torch.autograd.gradcheck(outputs, (F, E, u), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("drift", [-1.0, 0.0, 0.4])
+def test_a_basis_that_is_kept_serves_any_horizon(drift: float) -> None:
+    sde = LinearSDE([[-2.0, 0.5], [0.5, drift]], E=np.eye(2))
+    basis = sde.modal
+    u = np.array([1.0, -2.0])
+    for horizon in (1.0, 30.0):
+        assert basis.holds(horizon, 1e-11) == (basis.error(horizon) <= 1e-11)
+        for x0 in (np.array([0.3, 0.1]), np.zeros(2)):
+            expected = _by_block_exponential(sde.F.numpy(), np.eye(2), u, x0, horizon)
+            found = mean_at(sde, [horizon], x0=x0, u=u)[0].numpy()
+            assert np.abs(found - expected).max() < 1e-11 * np.abs(expected).max()
+
+
+def test_powers_are_kept_and_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second b, a longer and a shorter run: the same as a fresh system, with the room for all, two or no powers."""
+    F, times = stable_matrix(6, 3), np.linspace(0.0, 40.0, 9)
+    runs = [(times, np.ones(6)), (times, -2.0 * np.arange(6.0)), (times * 50, np.ones(6)), (times / 7, np.ones(6))]
+    for kept in (64 << 20, 2 * 2 * 36 * 8, 0):
+        monkeypatch.setattr(dyadic, "_MOST_KEPT_BYTES", kept)
+        sde = LinearSDE(F, np.eye(6))
+        for when, u in runs:
+            again, fresh = state_mean_at(sde, when, u=u), state_mean_at(LinearSDE(F, np.eye(6)), when, u=u)
+            assert torch.equal(again, fresh)
+            np.testing.assert_allclose(again[-1], _by_block_exponential(F, np.eye(6), u, 0 * u, when[-1]), rtol=1e-10)
+        assert "modal" not in sde.__dict__
+        bytes_kept = sum(2 * power.psi.numel() * 8 for power in sde.powers.kept)
+        assert bytes_kept == min(kept, sde.powers.levels(2000.0) * 2 * 36 * 8)
+    assert pickle.loads(pickle.dumps(sde.powers)).kept == ()
+
+
+def test_a_second_run_forms_no_powers(monkeypatch: pytest.MonkeyPatch) -> None:
+    sde, times = LinearSDE(stable_matrix(6, 3), np.eye(6)), np.linspace(0.0, 40.0, 9)
+    state_mean_at(sde, times, u=np.ones(6))
+
+    def formed_again(_: object) -> None:
+        pytest.fail("a power was formed again")
+
+    monkeypatch.setattr(Power, "doubled", formed_again)
+    monkeypatch.setattr(dyadic, "first_psi", formed_again)
+    state_mean_at(sde, times, u=np.arange(6.0), x0=np.ones(6))
+    with pytest.raises(pytest.fail.Exception):
+        state_mean_at(sde, 8 * times, u=np.ones(6))
+
+
+def test_derivatives_may_be_taken_twice_of_one_system() -> None:
+    """What is kept for other runs has no gradient in it."""
+    F = torch.from_numpy(stable_matrix(3, 1)).requires_grad_()
+    sde = LinearSDE(F, np.eye(3))
+    with torch.no_grad():
+        state_mean_at(sde, [1.0, 3.0], u=np.ones(3))
+    first, second = (torch.autograd.grad(state_mean_at(sde, [1.0, 3.0], u=np.ones(3)).sum(), F)[0] for _ in range(2))
+    assert torch.equal(first, second)
+    assert bool(first.any())

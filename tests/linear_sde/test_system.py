@@ -202,3 +202,26 @@ def test_vectors_that_do_not_fit() -> None:
         mean_at(sde, [1.0], x0=np.zeros((2, 3)), u=np.zeros((1, 2)))
     with pytest.raises(MisuseError, match="n_paths = 0"):
         sample_at(sde, [1.0], generator=np.random.default_rng(0), n_paths=0)
+
+
+def test_shrinking_is_more_than_stable() -> None:
+    assert LinearSDE(-spd_matrix(4, 1)).shrinks
+    assert LinearSDE([[-1.0, 1.9], [0.0, -1.0]]).shrinks  # F + F^T has the eigenvalues -2 +- 1.9
+    for coupling in (2.1, 5.0):
+        growing_first = LinearSDE([[-1.0, coupling], [0.0, -1.0]])
+        assert growing_first.is_stable
+        assert not growing_first.shrinks
+    assert not LinearSDE(np.stack([-np.eye(2), np.diag([-1.0, 1e-3])])).shrinks
+
+
+def test_eigenvalues_of_a_symmetric_drift() -> None:
+    A = spd_matrix(5, 2)
+    found = LinearSDE(-A).eigenvalues()
+    np.testing.assert_allclose(np.sort(found.real.numpy()), np.linalg.eigvalsh(-A), rtol=1e-12)
+    assert not bool(found.imag.any())
+
+
+def test_outputs_that_are_the_states() -> None:
+    assert LinearSDE(-np.eye(3)).reads_states
+    assert not LinearSDE(-np.eye(3), C=np.eye(3)[[1, 0, 2]]).reads_states
+    assert not LinearSDE(-np.eye(3), C=np.eye(3)[:2]).reads_states

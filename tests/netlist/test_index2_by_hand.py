@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from circuit_cards import circuit
 
-from tngd_hw.netlist import CircuitNoise, StateEquations, initial_state, state_equations
+from tngd_hw.netlist import NoiseSources, StateEquations, initial_state, state_equations
 
 R, C1, C2, C3, L1, L2 = 2e3, 1e-9, 2e-9, 5e-9, 1e-3, 3e-3
 
@@ -228,7 +228,7 @@ def test_gyrator_turns_a_capacitor_into_an_inductor() -> None:
 
 def test_negative_resistor_grows_and_has_no_noise() -> None:
     netlist = circuit([f"r a 0 -{R}", f"c a 0 {C1} ic=1"], [], ["a"])
-    found = state_equations(netlist, noise=CircuitNoise.ALL)
+    found = state_equations(netlist, noise=NoiseSources.ALL)
     assert_matrix(found.sde.F, [[1 / (R * C1)]])
     assert found.noise_names == ()
     assert found.sde.n_noises == 0

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from tngd_hw.netlist import CircuitNoise, Kind, Netlist, NetlistBuilder, state_equations
+from tngd_hw.netlist import Kind, Netlist, NetlistBuilder, NoiseSources, state_equations
 
 
 def transconductor_array(n: int) -> tuple[Netlist, np.ndarray]:
@@ -59,7 +59,7 @@ def test_array_of_64_amplifiers_with_capacitors_at_every_virtual_ground() -> Non
     n, stray, c, gain, gbw = 64, 2e-12, 1e-9, 1e5, 1e7
     netlist = amplifier_array(n, stray)
     start = time.process_time()
-    found = state_equations(netlist, noise=CircuitNoise.THERMAL).sde
+    found = state_equations(netlist, noise=NoiseSources.THERMAL).sde
     assert time.process_time() - start < 5.0, "0.04 s on a free core"
     assert found.n_states == 2 * n
     assert found.n_noises <= 3 * n

@@ -8,7 +8,7 @@ import numpy as np
 from circuit_cards import Textbook, circuit, response, transfer
 
 from tngd_hw import MisuseError
-from tngd_hw.netlist import CircuitNoise, StateEquations, state_equations
+from tngd_hw.netlist import NoiseSources, StateEquations, state_equations
 from tngd_hw.units import BOLTZMANN_JOULE_PER_KELVIN
 
 FREQUENCIES = (3e5 + 2e6j, 1e6 - 7e5j, 4e7j)
@@ -106,10 +106,10 @@ def test_noise_of_100_random_circuits() -> None:
         nodes = drawn.nodes[1:]
         netlist = circuit(drawn.cards, [], nodes)
         try:
-            found = state_equations(netlist, noise=CircuitNoise.THERMAL, reduce_noise=False)
+            found = state_equations(netlist, noise=NoiseSources.THERMAL, reduce_noise=False)
         except MisuseError:
             continue
-        rooted = state_equations(netlist, noise=CircuitNoise.THERMAL)
+        rooted = state_equations(netlist, noise=NoiseSources.THERMAL)
         resistors = [card.split() for card in drawn.cards if card[0] == "r"]
         assert found.noise_names == tuple(words[0] for words in resistors if words[1] != words[2])
         if not resistors:

@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import solve_continuous_lyapunov
 
 from tngd_hw.linear_sde import LinearSDE
-from tngd_hw.netlist import CircuitNoise, Kind, Netlist, NetlistBuilder, state_equations
+from tngd_hw.netlist import Kind, Netlist, NetlistBuilder, NoiseSources, state_equations
 from tngd_hw.units import BOLTZMANN_JOULE_PER_KELVIN
 
 S_I, C = 4e-18, 2e-9
@@ -71,7 +71,7 @@ def strength(ohm: float, kelvin: float) -> float:
 def test_every_resistor_has_its_own_temperature_and_column() -> None:
     """A current from the first node to the second: minus into a for one and far, plus for two; NaN is the netlist's."""
     netlist = warm_net(temperature_kelvin=[400.0, np.nan, 77.0])
-    found = state_equations(netlist, noise=CircuitNoise.ALL, reduce_noise=False)
+    found = state_equations(netlist, noise=NoiseSources.ALL, reduce_noise=False)
     wanted = [
         [0, -strength(1e3, 400) / C, strength(4e3, 300.15) / C, -strength(2e3, 77) / C],
         [np.sqrt(S_I / 2) / (3 * C), 0, 0, strength(2e3, 77) / (3 * C)],
@@ -82,20 +82,20 @@ def test_every_resistor_has_its_own_temperature_and_column() -> None:
 
 def test_which_sources_are_taken() -> None:
     netlist = warm_net()
-    names = {kind: state_equations(netlist, noise=kind, reduce_noise=False).noise_names for kind in CircuitNoise}
-    assert names[CircuitNoise.INJECTED] == ("iin",)
-    assert names[CircuitNoise.THERMAL] == ("rone", "rtwo", "rfar")
-    assert names[CircuitNoise.ALL] == ("iin", "rone", "rtwo", "rfar")
+    names = {kind: state_equations(netlist, noise=kind, reduce_noise=False).noise_names for kind in NoiseSources}
+    assert names[NoiseSources.INJECTED] == ("iin",)
+    assert names[NoiseSources.THERMAL] == ("rone", "rtwo", "rfar")
+    assert names[NoiseSources.ALL] == ("iin", "rone", "rtwo", "rfar")
     silent = warm_net(noiseless=True)
-    assert state_equations(silent, noise=CircuitNoise.ALL).noise_names == ("iin",)
+    assert state_equations(silent, noise=NoiseSources.ALL).noise_names == ("iin",)
     assert state_equations(netlist).noise_names == ("iin",)
 
 
 def test_square_root_has_the_same_joint_density() -> None:
     """Four sources, three rows: [B; D_w] becomes 3 x 3 with the same product; a fifth source shows."""
     netlist = warm_net()
-    by_source = state_equations(netlist, noise=CircuitNoise.ALL, reduce_noise=False).sde
-    root = state_equations(netlist, noise=CircuitNoise.ALL)
+    by_source = state_equations(netlist, noise=NoiseSources.ALL, reduce_noise=False).sde
+    root = state_equations(netlist, noise=NoiseSources.ALL)
     assert root.sde.n_noises == 3
     assert root.noise_names == ()
     both = [np.vstack([sde.B.numpy(), sde.D_w.numpy()]) for sde in (by_source, root.sde)]
@@ -129,7 +129,7 @@ def spu(n: int, henry: float) -> tuple[Netlist, np.ndarray]:
 def test_stochastic_processing_unit_of_eight_cells(henry: float) -> None:
     """Equipartition: the node voltages of the passive circuit have covariance k T C^-1, whatever L and R are."""
     netlist, maxwell = spu(8, henry)
-    found = state_equations(netlist, noise=CircuitNoise.THERMAL).sde
+    found = state_equations(netlist, noise=NoiseSources.THERMAL).sde
     assert found.state_names == tuple(f"{letter}n{k}" for letter in "cl" for k in range(8))
     scale = np.repeat([1.0, 1e3 * np.sqrt(henry / 1e-3)], 8)  # volts and milliamperes, for the Lyapunov solver
     F, B = found.F.numpy() * scale[:, None] / scale, found.B.numpy() * scale[:, None]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from tngd_hw.netlist import CircuitNoise, Kind, Netlist, NetlistBuilder, state_equations
+from tngd_hw.netlist import Kind, Netlist, NetlistBuilder, NoiseSources, state_equations
 from tngd_hw.netlist.symbolic import symbolic_equations
 from tngd_hw.netlist.symbolic_covariance import stationary_covariance
 from tngd_hw.netlist.symbolic_system import SymbolicEquations
@@ -49,7 +49,7 @@ def test_low_pass_by_hand() -> None:
     build.add(Kind.RESISTOR, ["one"], [[a, b]], [1e3])
     build.add(Kind.CAPACITOR, ["two"], [[b, 0]], [1e-9])
     netlist = build.netlist(["in"], ["b"])
-    found = symbolic_equations(netlist, {"v\\(ctwo\\)": "v", "t\\(.*\\)": "kT"}, noise=CircuitNoise.THERMAL)
+    found = symbolic_equations(netlist, {"v\\(ctwo\\)": "v", "t\\(.*\\)": "kT"}, noise=NoiseSources.THERMAL)
     R, C, kT, u = named(found, "R_one C_two kT V_in")
     assert (found.states, found.inputs, found.outputs) == ((sp.Symbol("v", real=True),), (u,), ("b",))
     assert same(found.F, [[-1 / (R * C)]])

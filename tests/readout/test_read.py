@@ -52,7 +52,7 @@ def test_average_and_where_it_starts() -> None:
     assert estimate.stderr.tolist() == [0.0, 0.0]
 
 
-def test_too_few_points_for_blocks_have_no_error_bar() -> None:
+def test_too_few_points_have_no_error_bar() -> None:
     assert read(run(white(0, 39, 2), noisy=True), chip(), average_from_s=0.0).stderr.isnan().all()
     assert not read(run(white(0, 40, 2), noisy=True), chip(), average_from_s=0.0).stderr.isnan().any()
 
@@ -64,14 +64,14 @@ def ratios(voltage: torch.Tensor) -> np.ndarray:
 
 
 def test_coverage_on_white_noise() -> None:
-    """1,000 estimates with 20 blocks each follow Student's t of 19: 67 % within 1 error bar, 94 % within 2.
+    """1,000 estimates, nearly normal: 68 % within 1 error bar, 95 % within 2.
 
     The standard errors of these shares are 1.5 % and 0.75 %; within 4 of them.  Error bars 15 % too small would show.
     """
     ratio = ratios(white(1, 500, T, 2))
-    for bars, share in ((1.0, 0.670), (2.0, 0.940)):
+    for bars, share in ((1.0, 0.683), (2.0, 0.954)):
         assert abs((np.abs(ratio) < bars).mean() - share) < 4 * np.sqrt(share * (1 - share) / 1000)
-    assert not abs((np.abs(ratio) < 0.85).mean() - 0.670) < 4 * 0.015
+    assert not abs((np.abs(ratio) < 0.85).mean() - 0.683) < 4 * 0.015
 
 
 def test_size_of_the_error_bar() -> None:
@@ -79,13 +79,13 @@ def test_size_of_the_error_bar() -> None:
     estimate = read(run(white(2, 500, T, 2), noisy=True, chips=500), chip(), average_from_s=0.0)
     root_mean_square = float(estimate.stderr.square().mean().sqrt())
     expected = 1 / np.sqrt(T) / 0.5
-    tolerance = 4 * np.sqrt(1 / (2 * 19 * 1000))  # 2 %: chi squared of 19,000 degrees of freedom
+    tolerance = 4 * np.sqrt(1 / (2 * 19 * 1000))  # 2 %: as if every bar had 19 degrees of freedom, it has more
     assert abs(root_mean_square / expected - 1) < tolerance
     assert not abs(1.05 * root_mean_square / expected - 1) < tolerance
 
 
 def test_coverage_where_neighbours_are_alike() -> None:
-    """Correlated over 10 points, blocks of 100: still 60 to 72 % within one error bar; naive bars would give 18 %."""
+    """Correlated over 10 points: still 60 to 72 % within one error bar; naive bars would give 18 %."""
     noise = white(3, 500, T + 200, 2).numpy()
     for k in range(1, noise.shape[1]):
         noise[:, k] = 0.9 * noise[:, k - 1] + noise[:, k]

@@ -11,7 +11,7 @@ import sympy as sp
 
 from tngd_hw import HardwareSpec, LinearProblem, manufacture, presets, program
 from tngd_hw.linear_sde import LinearSDE
-from tngd_hw.netlist import CircuitNoise, state_equations
+from tngd_hw.netlist import NoiseSources, state_equations
 from tngd_hw.netlist.symbolic import symbolic_equations
 from tngd_hw.netlist.symbolic_covariance import stationary_covariance
 from tngd_hw.netlist.symbolic_system import NumericMatrices, SymbolicEquations
@@ -206,7 +206,7 @@ def test_thermal_noise_of_a_passive_network_says_nothing_of_the_matrix() -> None
     """kT/C at every node, whatever the resistors are."""
     chip = loaded("passive_rc", A=[[2.0, -0.5], [-0.5, 1.0]], noise=False)
     names = {**readable_names(chip), r"t\(.*\)": "kT"}
-    equations = symbolic_equations(chip.netlist(), names, noise=CircuitNoise.THERMAL)
+    equations = symbolic_equations(chip.netlist(), names, noise=NoiseSources.THERMAL)
     kT, C = named(equations, "kT C")
     assert same(stationary_covariance(equations), sp.eye(2) * kT / C)
 

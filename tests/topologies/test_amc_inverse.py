@@ -145,9 +145,9 @@ def test_offsets_by_hand() -> None:
     """V = (G + U^-1/A0)^-1 U^-1 v_os for positive A: 10 mV at every amplifier."""
     loaded = load(CASE, hardware(gain=200.0, spread=0.05))
     chip = manufacture("amc_inverse", 3, hardware(gain=200.0, spread=0.05), seed=2)
-    for values in chip.deviations["amplifiers"].values():
+    for values in chip.deviations["amplifiers"]["offset"].values():
         values.fill_(0.01)
-    for values in chip.deviations["resistors"].values():
+    for values in chip.deviations["resistors"]["tolerance"].values():
         values.zero_()
     loaded = program(chip, loaded.problem)
     T = np.diag(CASE.sum(1) + 1)
@@ -303,6 +303,6 @@ def test_smaller_matrix_uses_the_first_nodes_of_the_die() -> None:
     spec = hardware(spread=0.05)
     die = manufacture("amc_inverse", 5, spec, seed=2)
     small = program(die, LinearProblem(CASE, np.ones(3)))
-    drawn = die.deviations["resistors"][Role.ARRAY][:3, :3].flatten()
+    drawn = die.deviations["resistors"]["tolerance"][Role.ARRAY][:3, :3].flatten()
     nominal = torch.from_numpy(CASE.flatten()) * 1e-4
     torch.testing.assert_close(small.elements.value(Role.ARRAY), nominal / (1 + drawn), rtol=1e-13, atol=0)

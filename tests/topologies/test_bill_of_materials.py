@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from tngd_hw.hardware import presets
+from tngd_hw.hardware.preferred_values import E12, E96, nearest_in_series
 from tngd_hw.outcome import OutcomeError
 from tngd_hw.problem import LinearProblem
 from tngd_hw.topologies import LoadedChip, manufacture, program
-from tngd_hw.topologies.bill_of_materials import E12, E96, bill_of_materials, bill_to_csv, nearest_in_series
+from tngd_hw.topologies.bill_of_materials import bill_of_materials, bill_to_csv
 
 A = np.array([[2.0, -0.5, 0.0], [-0.5, 1.5, 0.55], [0.0, 0.55, 1.0]])
 

@@ -188,7 +188,7 @@ def test_finite_output_resistance_by_hand() -> None:
 
 def test_tolerances_are_those_of_the_die() -> None:
     loaded = load(spec=hardware(tolerance_dtod=0.05), nodes=4)
-    drawn = loaded.chip.deviations["transconductors"]
+    drawn = loaded.chip.deviations["transconductors"]["tolerance"]
     nominal = torch.tensor([2.0, 1.0, 0.5, 1.0], dtype=torch.float64) * G0
     values = loaded.elements.value(Role.TRANSCONDUCTOR)
     torch.testing.assert_close(values, nominal * (1 + drawn[Role.TRANSCONDUCTOR][:2, :2].flatten()), rtol=1e-13, atol=0)
@@ -284,7 +284,9 @@ def test_limited_transconductors(size: float) -> None:
     expected = tanh_circuit(loaded.elements, drive, range_volt, np.minimum(times, 20 * loaded.tau))
     largest = np.abs(expected).max()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * largest)
-    linear_times, linear = spice(loaded.topology.netlist(loaded.elements, *vars(drive).values()), 20 * loaded.tau)
+    linear_times, linear = spice(
+        loaded.topology.netlist(loaded.elements, drive.inputs, drive.initial_volt), 20 * loaded.tau
+    )
     apart = np.abs(linear[-1] - found[-1]).max() / np.abs(linear[-1]).max()
     assert linear_times[-1] == pytest.approx(times[-1])
     assert apart < 1e-5 if size < 1 else apart > 0.1

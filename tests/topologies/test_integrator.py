@@ -103,7 +103,7 @@ def test_entries_of_zero_have_no_resistor() -> None:
 def test_smaller_matrix_uses_the_first_nodes_of_the_die() -> None:
     spec = presets.pcb_1k_1n()
     small = program(manufacture("integrator", 5, spec, seed=2), LinearProblem(A, b))
-    deviation = small.chip.deviations["resistors"][Role.ARRAY]
+    deviation = small.chip.deviations["resistors"]["tolerance"][Role.ARRAY]
     values = small.elements.value(Role.ARRAY)
     nominal = torch.tensor([2.0, 1.0, 0.5, 1.0], dtype=torch.float64) * G0
     torch.testing.assert_close(values, nominal / (1 + deviation[:2, :2].flatten()), rtol=1e-13, atol=0)
@@ -113,7 +113,8 @@ def test_deviations_act_on_resistances_and_capacitances() -> None:
     """R (1 + d) and C (1 + d), not their inverses: with d = 10 % the two differ by 1 %."""
     document = {"name": "x", "resistors": {"tolerance_dtod": 0.1}, "capacitors": {"tolerance_dtod": 0.1}}
     chip = program(manufacture("integrator", 2, HardwareSpec.from_dict(document), seed=2), LinearProblem(A, b))
-    drawn = {role: value.flatten() for part in chip.chip.deviations.values() for role, value in part.items()}
+    quantities = [roles for draws in chip.chip.deviations.values() for roles in draws.values()]
+    drawn = {role: value.flatten() for roles in quantities for role, value in roles.items()}
     for role, nominal in ((Role.INPUT, 1e3), (Role.INVERTER_INPUT, 1e3), (Role.INVERTER_FEEDBACK, 1e3)):
         torch.testing.assert_close(1 / chip.elements.value(role), nominal * (1 + drawn[role]), rtol=1e-13, atol=0)
     capacitance = chip.elements.value(Role.INTEGRATION)

@@ -22,7 +22,7 @@ from tngd_hw.engines import find_engine
 from tngd_hw.hardware import Encoding, Role
 from tngd_hw.linear_sde import mean_at
 from tngd_hw.netlist import Kind, Netlist, state_equations
-from tngd_hw.netlist.noise_columns import CircuitNoise
+from tngd_hw.netlist.noise_columns import NoiseSources
 from tngd_hw.topologies import LoadedChip, Preconditioning
 
 Array = np.ndarray
@@ -208,7 +208,7 @@ def test_thermal_noise_says_nothing_of_the_matrix() -> None:
     """k T/C at every node, 2 k T/C in every difference, whatever the resistors."""
     kT = 1.380649e-23 * 300.15
     for matrix in (A, MATRICES["signs"]):
-        sde = state_equations(load(matrix).netlist(), noise=CircuitNoise.THERMAL).sde
+        sde = state_equations(load(matrix).netlist(), noise=NoiseSources.THERMAL).sde
         found = covariance(sde)
         np.testing.assert_allclose(found, 2 * kT / 1e-9 * np.eye(len(matrix)), rtol=0, atol=1e-9 * 2 * kT / 1e-9)
 
@@ -217,7 +217,8 @@ def test_places_on_the_die() -> None:
     """A smaller matrix uses the first nodes of either rail, a matrix of one rail the direct one."""
     for matrix in (A, ONE_RAIL):
         loaded = load(matrix, hardware=rough(), nodes=5)
-        drawn = {role: v.numpy() for part in loaded.chip.deviations.values() for role, v in part.items()}
+        quantities = [roles for draws in loaded.chip.deviations.values() for roles in draws.values()]
+        drawn = {role: value.numpy() for roles in quantities for role, value in roles.items()}
         for role in (Role.NETWORK, Role.GROUND, Role.NODE_CAPACITOR):
             real, nominal = loaded.elements.components[role], loaded.nominal.components[role]
             factor = 1 + drawn[role][real.row, real.column]

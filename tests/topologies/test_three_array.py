@@ -178,7 +178,7 @@ def test_both_jacobian_arrays_have_deviations_of_their_own() -> None:
     forward, back = (chip.elements.components[role].dense(1) for role in (Role.JACOBIAN, Role.TRANSPOSE))
     ratio = (back.T / forward)[forward > 0]
     assert 3e-4 < float(ratio.std() / ratio.mean()) < 3e-3  # sqrt(2) of 0.1 %, of a few draws
-    drawn = chip.chip.deviations["resistors"]
+    drawn = chip.chip.deviations["resistors"]["tolerance"]
     torch.testing.assert_close(
         chip.elements.value(Role.TRANSPOSE),
         chip.nominal.value(Role.TRANSPOSE) / (1 + drawn[Role.TRANSPOSE].flatten()),
@@ -316,7 +316,7 @@ def test_larger_problem_than_the_die() -> None:
 def test_smaller_problem_uses_the_first_nodes_and_outputs_of_the_die() -> None:
     die = manufacture("three_array", 6, presets.pcb_1k_1n(), outputs=7, seed=2)
     small = program(die, LinearProblem.from_factors(J, H, LAMBDA, b))
-    drawn = die.deviations["resistors"][Role.HESSIAN][:2, :2].flatten()
+    drawn = die.deviations["resistors"]["tolerance"][Role.HESSIAN][:2, :2].flatten()
     nominal = torch.tensor([0.5, 0.25, 0.25, 1.0], dtype=torch.float64) * 1e-3
     torch.testing.assert_close(small.elements.value(Role.HESSIAN), nominal / (1 + drawn), rtol=1e-13, atol=0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import importlib.metadata
 import os
 import platform
@@ -27,7 +26,7 @@ class Machine:
         packages: Version of every package that this one needs.
         ngspice: Path, major version and whether it is new enough to have the KLU solver.
         pyspice: Version of PySpice, without importing it.
-        libngspice: Name of the shared library that PySpice needs.
+        libngspice: The shared library that PySpice needs, as the engine pyspice finds it.
         cuda: Names of the GPUs that torch can use.
         cores: Processors that this process may use.
         environment: The variables TNGD_* that are set.
@@ -98,7 +97,7 @@ def inspect_machine() -> Machine:
         packages={name: _version(name) for name in _needed()},
         ngspice=_find_ngspice(),
         pyspice=_version("PySpice"),
-        libngspice=os.environ.get("NGSPICE_LIBRARY_PATH") or ctypes.util.find_library("ngspice"),
+        libngspice=_find_library(),
         cuda=_gpus(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         environment={name: value for name, value in sorted(os.environ.items()) if name.startswith("TNGD_")},
@@ -127,6 +126,12 @@ def _find_ngspice() -> dict[str, Any] | None:
         return None
     found = ngspice_version(path)
     return {"path": found.path, "version": found.major, "klu": found.has_klu}
+
+
+def _find_library() -> str | None:
+    from tngd_hw.engines import find_library
+
+    return find_library()
 
 
 def _gpus() -> list[str]:

@@ -10,8 +10,10 @@ import typer
 __all__ = [
     "EncodingOption",
     "EngineOption",
+    "ForceOption",
     "HardwareOption",
     "JsonOption",
+    "KappaOption",
     "MatrixArgument",
     "PreconditioningOption",
     "QuietOption",
@@ -45,13 +47,18 @@ PreconditioningOption = Annotated[
 HardwareOption = Annotated[
     str,
     typer.Option(
-        metavar="NAME|FILE", help="What the chip is made of: a preset (ideal, pcb_1k_1n) or a TOML file made from one."
+        metavar="NAME|FILE",
+        help="Parts of the chip: a preset (ideal, pcb_1k_1n, spu8_board, cmos_sky130, rram_1t1r, pcm) or a TOML file.",
     ),
 ]
 EngineOption = Annotated[
     str, typer.Option(metavar="NAME", help="The simulator: state_space, ngspice, pyspice, behavioral or ideal.")
 ]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Begin ngspice runs also where their predicted time or memory is too large.")
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of the die and of the noise, 0 or more.")]
+KappaOption = Annotated[float, typer.Option(help="Injected noise: Cov(x) = kappa A^-1 for symmetric A.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Everything that is known.")]

@@ -6,10 +6,11 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
+from tngd_hw.cli.progress import Progress
 from tngd_hw.outcome import MisuseError
 
 __all__ = ["Output", "json_text", "print_document"]
@@ -57,18 +58,18 @@ class Output:
             print_document(content)
 
     @contextlib.contextmanager
-    def working(self, text: str) -> Generator[Callable[[str], None]]:
-        """A spinner on the terminal while something takes time, and what changes its text.
+    def working(self, text: str) -> Generator[Progress]:
+        """A spinner on the terminal while something takes time, and what makes a bar of it.
 
-        Nothing where stderr is no terminal.
+        Nothing with --json or --quiet, or where stderr is no terminal.
         """
         if self.as_json or self.quiet or not sys.stderr.isatty():
-            yield lambda _: None
+            yield Progress(text, None)
             return
         from rich.console import Console
 
-        with Console(stderr=True).status(text) as status:
-            yield status.update
+        with Console(stderr=True).status(text) as spinner:
+            yield Progress(text, spinner)
 
 
 def print_document(content: Mapping[str, object]) -> None:

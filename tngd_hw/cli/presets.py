@@ -43,7 +43,9 @@ def presets(
             output.say(f"{preset:<{width}}{text.splitlines()[0]}")
         return Status()
     if name not in PRESETS:
-        raise MisuseError(f"NAME = {name!r}: the presets are {', '.join(PRESETS)}")
+        from tngd_hw.hardware.fields import nearest
+
+        raise MisuseError(f"NAME = {name!r}: no such preset{nearest(name, PRESETS)}")
     spec = PRESETS[name]()
     output.document(_entry(spec, documentation[name]))
     output.say(_toml(spec, documentation[name]))
@@ -55,8 +57,22 @@ def _entry(spec: HardwareSpec, text: str) -> dict[str, object]:
 
 
 def _toml(spec: HardwareSpec, text: str) -> str:
-    """The specification with its description as comments."""
+    """The specification with its description, and every figure with its unit, as comments."""
     import tomli_w
 
     comments = "\n".join(f"# {line}".rstrip() for line in text.splitlines())
-    return f"{comments}\n{tomli_w.dumps(spec.to_dict()).rstrip()}"
+    lines = tomli_w.dumps(spec.to_dict()).rstrip().splitlines()
+    return "\n".join([comments, *(_with_figure(line) for line in lines)])
+
+
+def _with_figure(line: str) -> str:
+    """``largest_ohm = 2000000.0`` with ``# 2 MOhm`` after it, where its unit is in the name."""
+    from tngd_hw.hardware.fields import unit_of
+    from tngd_hw.units import format_quantity
+
+    name, _, value = line.partition(" = ")
+    unit = unit_of(name)
+    if unit is None or not value.replace(".", "").replace("e-", "").isdecimal() or float(value) == 0:
+        return line
+    _, per, divisor = name.removesuffix("_dtod").partition("_per_")
+    return f"{line}  # {format_quantity(float(value), unit)}{f' per {divisor}' if per else ''}"

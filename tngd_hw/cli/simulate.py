@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tngd_hw.cli.options import JsonOption, QuietOption, VerboseOption
+from tngd_hw.cli.options import ForceOption, JsonOption, QuietOption, VerboseOption
 from tngd_hw.cli.output import Output
 from tngd_hw.outcome import MisuseError, Status
 
@@ -35,6 +35,7 @@ def simulate(
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Where waveforms go, as CSV and netCDF.")
     ] = None,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Time limit of one ngspice run.")] = 600.0,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -57,8 +58,8 @@ def simulate(
         chosen = _engine(engine)
         read = read_deck(deck)
         directory = None if out is None else make_directory(out, "--out")
-    with output.working(f"{engine} ..."):
-        result = simulate_deck(read, chosen, timeout_s=timeout)
+    with output.working(f"{engine} ...") as progress:
+        result = simulate_deck(read, chosen, timeout_s=timeout, force=force, progress=progress.tell)
         files = [] if directory is None else [str(path) for path in result.save(directory)]
     output.document(_document(result, files))
     if quiet and result.operating_point is not None:

@@ -13,8 +13,10 @@ from tngd_hw.cli.duration import parse_duration
 from tngd_hw.cli.options import (
     EncodingOption,
     EngineOption,
+    ForceOption,
     HardwareOption,
     JsonOption,
+    KappaOption,
     MatrixArgument,
     PreconditioningOption,
     QuietOption,
@@ -24,16 +26,14 @@ from tngd_hw.cli.options import (
 )
 from tngd_hw.cli.output import Output
 from tngd_hw.cli.places import output_file
+from tngd_hw.cli.progress import Progress
 from tngd_hw.outcome import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy as np
     from numpy.typing import NDArray
 
     from tngd_hw.engines import Engine, Trajectory
-    from tngd_hw.engines.ngspice_estimate import RunEstimate
     from tngd_hw.problem import LinearProblem
     from tngd_hw.readout import Estimate
     from tngd_hw.topologies import LoadedChip
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["solve"]
 
 _ROWS_SHOWN = 12
-_LONG_S = 5.0
 
 
 def solve(
@@ -58,12 +57,13 @@ def solve(
     duration: Annotated[
         str, typer.Option(metavar="TIME", help="50tau, 20us, 5e-5 (seconds), or settle: until it has settled.")
     ] = "settle",
-    kappa: Annotated[float, typer.Option(help="Injected noise: Cov(x) = kappa A^-1 for symmetric A.")] = 0.0,
+    kappa: KappaOption = 0.0,
     x_max: Annotated[
         float | None,
         typer.Option(metavar="NUMBER", help="Largest |x| to plan voltages for; default: a safe bound."),
     ] = None,
     seed: SeedOption = 0,
+    force: ForceOption = False,
     save: Annotated[Path | None, typer.Option(metavar="FILE.nc", help="Keep the estimate as netCDF.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the estimate (.png, .svg, .pdf).")] = None,
     as_json: JsonOption = False,
@@ -81,7 +81,7 @@ def solve(
     save = None if save is None else output_file(save, "--save", (".nc",))
     plot = None if plot is None else output_file(plot, "--plot", (".png", ".svg", ".pdf"))
     A, b = read_matrix(matrix), read_right_hand_side(right)
-    with output.working(f"{engine} ...") as show:
+    with output.working(f"{engine} ...") as progress:
         from tngd_hw.api import solve_in_steps
         from tngd_hw.hardware import Encoding
         from tngd_hw.problem import LinearProblem
@@ -89,8 +89,8 @@ def solve(
 
         problem = LinearProblem(A, b)
         loaded, trajectory, estimate = solve_in_steps(
-            problem, topology=topology, hardware=hardware, engine=_watched(engine, show), duration=length.seconds,
-            kappa=kappa, x_max=x_max, seed=seed, duration_tau=length.in_tau,
+            problem, topology=topology, hardware=hardware, engine=_watched(engine, progress, force=force),
+            duration=length.seconds, kappa=kappa, x_max=x_max, seed=seed, duration_tau=length.in_tau,
             encoding=None if encoding is None else choice(Encoding, encoding, "--encoding"),
             preconditioning=choice(Preconditioning, preconditioning, "--preconditioning"),
         )  # fmt: skip
@@ -109,18 +109,14 @@ def solve(
     return estimate.status
 
 
-def _watched(name: str, show: Callable[[str], None]) -> Engine:
-    """The engine of this name; ngspice with a word on the time that it has taken and the time that was predicted."""
+def _watched(name: str, progress: Progress, *, force: bool) -> Engine:
+    """The engine of this name; ngspice with a bar of the time predicted, and begun in any case where it is forced."""
     from dataclasses import replace
 
     from tngd_hw.engines import Ngspice, find_engine
 
-    def tell(elapsed_s: float, predicted: RunEstimate) -> None:
-        if predicted.seconds > _LONG_S:
-            show(f"{name} ... {elapsed_s:.0f} s of about {predicted.seconds:.0f} s")
-
     engine = find_engine(name)
-    return replace(engine, progress=tell) if isinstance(engine, Ngspice) else engine
+    return replace(engine, progress=progress.tell, force=force) if isinstance(engine, Ngspice) else engine
 
 
 def _digital_answer(problem: LinearProblem) -> Floats | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tngd_hw.cli.arrays import read_matrix, read_right_hand_side
-from tngd_hw.cli.options import JsonOption, QuietOption, SeedOption, VerboseOption
+from tngd_hw.cli.options import ForceOption, JsonOption, QuietOption, SeedOption, VerboseOption
 from tngd_hw.cli.output import Output
 from tngd_hw.outcome import MisuseError, Outcome, Status
 
@@ -39,6 +39,7 @@ def validate(
         typer.Option(metavar="NAME", show_default=False, help="Only this engine against state_space; may be repeated."),
     ] = None,
     seed: SeedOption = 0,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -54,13 +55,18 @@ def validate(
     """
     output = Output(as_json, quiet, verbose)
     from tngd_hw.hardware import load_hardware
+    from tngd_hw.random import check_seed
     from tngd_hw.studies.cross_validation import cross_validate, standard_cases, table
 
+    check_seed(seed)
     cases = standard_cases(seed) if matrix is None else (_own_case(matrix, right),)
     specs = [load_hardware(name) for name in (hardware or ["ideal", "pcb_1k_1n"])]
     rows: list[Disagreement] = []
-    with output.working("validating ..."):
-        rows += cross_validate(cases, specs, topologies=topology or None, engines=engine or None, seed=seed)
+    with output.working("validating ...") as progress:
+        rows += cross_validate(
+            cases, specs, topologies=topology or None, engines=engine or None, seed=seed,
+            force=force, progress=progress.tell,
+        )  # fmt: skip
     apart = [row for row in rows if not row.agrees]
     output.document({"agrees": not apart, "rows": [row.to_dict() for row in rows]})
     shown = rows if verbose else [row for row in rows if row.path is not None or not row.agrees]
@@ -70,6 +76,8 @@ def validate(
     if not apart:
         return Status()
     worst = apart[0]
+    if worst.path is None:  # there was no run: unstable, missing, too long
+        return Status(worst.outcome, f"{worst.topology} ({worst.hardware}), matrix {worst.case!r}: {worst.detail}")
     detail = f"{worst.engine} and state_space differ on {worst.topology} ({worst.hardware}) with matrix {worst.case!r}"
     return Status(Outcome.CHECK_FAILED, detail)
 

@@ -10,13 +10,23 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from tngd_hw.engines.slewing import slew_statuses
 from tngd_hw.engines.trajectory import Trajectory
 from tngd_hw.outcome import MisuseError, Outcome, Status
 from tngd_hw.problem import as_real_tensor
 from tngd_hw.random import check_seed
-from tngd_hw.topologies import LoadedChip
+from tngd_hw.topologies import Drive, LoadedChip
 
-__all__ = ["Engine", "EngineState", "check_run", "check_settings", "failed", "node_names", "output_times", "saturation"]
+__all__ = [
+    "Engine",
+    "EngineState",
+    "check_run",
+    "check_settings",
+    "failed",
+    "node_names",
+    "output_times",
+    "run_statuses",
+]
 
 _DEFAULT_POINTS = 201
 
@@ -109,13 +119,22 @@ def failed(
     """A trajectory without points that says why."""
     nothing = torch.zeros(0, dtype=torch.float64)
     chips = loaded.chip.chips
-    statuses = (status,) * (chips or 1)
+    own = (status,) if chips is None else loaded.circuit_statuses
+    statuses = tuple(status if each.ok else each for each in own)
     voltage = torch.zeros((0, loaded.n) if chips is None else (chips, 0, loaded.n), dtype=torch.float64)
     names = node_names(loaded)
     return Trajectory(nothing, voltage, names, engine, statuses, False, seed, duration, notes, chips)
 
 
-def saturation(loaded: LoadedChip, voltage: Tensor, node_axis: int) -> tuple[Status, ...]:
+def run_statuses(loaded: LoadedChip, drive: Drive, voltage: Tensor, node_axis: int) -> tuple[Status, ...]:
+    """One status a chip: SATURATED where a node left its range, could not follow, or the drive's converters clipped."""
+    found = _saturation(loaded, voltage, node_axis)
+    given = drive.statuses * (len(found) if len(drive.statuses) == 1 else 1)
+    causes = zip(found, slew_statuses(loaded, drive), given, strict=True)
+    return tuple(next((status for status in cause if not status.ok), Status()) for cause in causes)
+
+
+def _saturation(loaded: LoadedChip, voltage: Tensor, node_axis: int) -> tuple[Status, ...]:
     """One status a chip: SATURATED where a node left the range that its amplifier delivers."""
     peak = voltage.abs().amax(dim=node_axis - 1)
     peak = peak.amax(dim=-1) if node_axis == -2 else peak

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tngd_hw.engines.base import EngineState, check_run, failed, output_times
-from tngd_hw.engines.equations import Equations, run_equations, with_constant
+from tngd_hw.engines.equations import Equations, any_runs, run_equations, with_constant
 from tngd_hw.engines.trajectory import Trajectory
 from tngd_hw.topologies import LoadedChip
 
@@ -20,7 +20,7 @@ class Behavioral:
 
     def init(self, loaded: LoadedChip) -> EngineState:
         """The closed-form LinearSDE."""
-        status = loaded.circuit_status
+        status = any_runs(loaded.circuit_statuses)
         return EngineState(loaded, loaded.linear_sde() if status.ok else None, status)
 
     def run(
@@ -38,8 +38,8 @@ class Behavioral:
         loaded = state.loaded
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
-        drive = loaded.drive(b, x0)
-        start = loaded.topology.initial_state(loaded.elements, drive.initial_volt)
-        equations = Equations(state.prepared, with_constant(drive.inputs), start)
+        drive = loaded.drive(b, x0, seed=seed)
+        start = loaded.initial_state(drive.initial_volt, per_chip=drive.per_chip)
+        equations = Equations(state.prepared, with_constant(drive), start, drive)
         times = output_times(duration, times_s)
         return state, run_equations(self.name, loaded, equations, times, duration=duration, seed=seed)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tngd_hw.netlist import (
-    CircuitNoise,
     DcSolution,
     Kind,
     Netlist,
+    NoiseSources,
     StateEquations,
     Table,
     Transient,
@@ -124,7 +124,7 @@ class DeckCircuit:
         return [name for name, is_capacitor in zip(storage.names, storage.capacitor, strict=True) if not is_capacitor]
 
     def equations(
-        self, inputs: tuple[str, ...], outputs: tuple[str, ...], noise: CircuitNoise = CircuitNoise.INJECTED
+        self, inputs: tuple[str, ...], outputs: tuple[str, ...], noise: NoiseSources = NoiseSources.INJECTED
     ) -> StateEquations:
         """The state equations from these sources to these nodes; every other source is the constant."""
         return state_equations(replace(self.flat, inputs=inputs, outputs=outputs), noise=noise)

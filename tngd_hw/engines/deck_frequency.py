@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from tngd_hw.engines.deck_circuit import DeckCircuit, deck_circuit
 from tngd_hw.engines.deck_switches import at_rest
 from tngd_hw.engines.deck_transient import growth_status
+from tngd_hw.engines.sweep import sweep_frequencies
 from tngd_hw.linear_sde import LinearSDE, frequency_response, noise_as_input
-from tngd_hw.netlist import AcSweep, CircuitNoise, Kind, Netlist, NoiseSources, NoiseSweep, Spacing, StateEquations
+from tngd_hw.netlist import AcSweep, Kind, Netlist, NoiseSweep, StateEquations
 from tngd_hw.outcome import MisuseError, Status
 
-__all__ = ["ExactAc", "ExactNoise", "exact_ac", "exact_noise", "over_derivatives", "sweep_frequencies"]
+__all__ = ["ExactAc", "ExactNoise", "exact_ac", "exact_noise", "over_derivatives"]
 
-_MOST_POINTS = 1_000_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 Complexes = NDArray[np.complex128]
@@ -61,22 +61,6 @@ class ExactNoise:
     status: Status
 
 
-def sweep_frequencies(analysis: AcSweep | NoiseSweep) -> Floats:
-    """Frequencies of a sweep: start times 10^(k/points) or 2^(k/points) up to stop, or points in equal steps."""
-    points, start, stop = analysis.points_per_decade, analysis.start_hz, analysis.stop_hz
-    if analysis.spacing is Spacing.LINEAR:
-        count = points
-    else:
-        base = 10.0 if analysis.spacing is Spacing.DECADE else 2.0
-        count = math.floor(math.log(stop / start) / math.log(base) * points * (1 + 1e-12)) + 1
-    if count > _MOST_POINTS:
-        raise MisuseError(f"a sweep of {count} points, the limit is {_MOST_POINTS}; ask for fewer")
-    if analysis.spacing is Spacing.LINEAR:
-        return np.linspace(start, stop, count) if count > 1 else np.array([start])
-    base = 10.0 if analysis.spacing is Spacing.DECADE else 2.0
-    return np.minimum(start * base ** (np.arange(count) / points), stop)
-
-
 def exact_ac(netlist: Netlist, analysis: AcSweep, frequency_hz: Floats | None = None) -> ExactAc:
     """Response of the netlist's outputs to the sources' ``ac`` amplitudes, switches as at the operating point.
 
@@ -111,8 +95,7 @@ def exact_noise(netlist: Netlist, analysis: NoiseSweep, frequency_hz: Floats | N
     if analysis.reference == analysis.output:
         raise MisuseError(f".noise v({analysis.output},{analysis.output}): the same node twice; name two nodes, or one")
     nodes = (analysis.output,) if analysis.reference is None else (analysis.output, analysis.reference)
-    noise = CircuitNoise.ALL if analysis.sources is NoiseSources.ALL else CircuitNoise.INJECTED
-    equations = circuit.equations((table.names[row],), nodes, noise)
+    equations = circuit.equations((table.names[row],), nodes, analysis.sources)
     sign = np.array([1.0, -1.0])[: len(nodes)]
 
     loud = noise_as_input(equations.sde)  # its eigenbasis serves the noise, the gain and the poles

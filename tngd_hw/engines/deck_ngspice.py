@@ -8,15 +8,19 @@ else 1e-6 and 1e-9; at least 4,000 steps a transient.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tngd_hw.engines.deck_estimate import estimate_analysis
 from tngd_hw.engines.deck_result import AcResult, NoiseResult, TransientResult
-from tngd_hw.engines.ngspice_process import NgspiceVersion, SpiceRun, find_ngspice, ngspice_version, run_deck
+from tngd_hw.engines.deck_transient import of_a_deck
+from tngd_hw.engines.ngspice_estimate import RunEstimate, refusal
+from tngd_hw.engines.ngspice_process import NgspiceVersion, SpiceRun, run_deck
 from tngd_hw.engines.raw_file import Plot
+from tngd_hw.engines.sweep import in_every_version
 from tngd_hw.netlist import (
     AcSweep,
     Analysis,
@@ -33,25 +37,12 @@ from tngd_hw.netlist import (
 )
 from tngd_hw.outcome import Outcome, OutcomeError, Status
 
-__all__ = ["DeckInNgspice", "required_ngspice"]
+__all__ = ["DeckInNgspice"]
 
-_OLDEST = 39
 _DEFAULT_RELATIVE = 1e-6
 _DEFAULT_VOLT = 1e-9
 
 Floats = NDArray[np.float64]
-
-
-def required_ngspice() -> NgspiceVersion:
-    """The program on this machine; OutcomeError(SIMULATOR_MISSING) where there is none that is new enough."""
-    path = find_ngspice()
-    if path is None:
-        raise OutcomeError(Status(Outcome.SIMULATOR_MISSING, "there is no ngspice on this machine"))
-    version = ngspice_version(path)
-    if version.major < _OLDEST:
-        detail = f"{path} is not ngspice {_OLDEST} or newer (it says version {version.major})"
-        raise OutcomeError(Status(Outcome.SIMULATOR_MISSING, detail))
-    return version
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,18 +54,22 @@ class DeckInNgspice:
         version: Of ngspice.
         timeout_s: A run is stopped after this many seconds.
         steps: Smallest number of steps of a transient.
+        force: Begin runs of any predicted length and memory; others are refused, see
+            :func:`~tngd_hw.engines.ngspice_estimate.refusal`.
+        progress: Called four times a second with the seconds so far of an analysis and its prediction.
     """
 
     deck: Deck
     version: NgspiceVersion
     timeout_s: float
     steps: int = 4000
+    force: bool = False
+    progress: Callable[[float, RunEstimate], None] | None = None
 
     def operating_point(self) -> tuple[DcSolution | None, Status]:
         """Every node and branch current."""
         flat = flatten(self.deck.netlist)
-        text = re.sub(r"(?m)^\.save .*\n", "", write_deck(flat, OperatingPoint()))  # then ngspice keeps everything
-        run = run_deck(text, self.version, plot="Operating Point", stop_s=None, timeout_s=self.timeout_s)
+        run = self._run(flat, OperatingPoint(), "Operating Point")
         if run.plot is None:
             return None, run.status
         row = dict(zip(run.plot.names, run.plot.values[0].real.tolist(), strict=True))
@@ -88,11 +83,12 @@ class DeckInNgspice:
         if run.plot is None:
             return TransientResult(np.zeros(0), np.zeros((0, len(nodes))), nodes, run.status)
         values = run.plot.values.real
-        return TransientResult(values[:, 0].copy(), values[:, _columns(run.plot, nodes)], nodes, Status())
+        return TransientResult(values[:, 0].copy(), values[:, _columns(run.plot, nodes)], nodes, run.status)
 
     def ac(self, analysis: AcSweep) -> AcResult:
-        """At ngspice's own frequencies."""
-        run, nodes = self._run(_still(self.deck.netlist), analysis, "AC Analysis"), self._nodes()
+        """At the frequencies of :func:`~tngd_hw.engines.sweep.sweep_frequencies`, which the deck makes sure of."""
+        own = in_every_version(analysis)
+        run, nodes = self._run(_still(self.deck.netlist), own, "AC Analysis"), self._nodes()
         if run.plot is None:
             return AcResult(np.zeros(0), np.zeros((0, len(nodes)), dtype=np.complex128), nodes, run.status)
         values = run.plot.values.astype(np.complex128)
@@ -111,18 +107,35 @@ class DeckInNgspice:
         names = analysis.output if analysis.reference is None else f"{analysis.output},{analysis.reference}"
         label, unit = f"{kind.value.lower()}{own}", "V" if kind is Kind.VOLTAGE_SOURCE else "A"
         total = next((plot for plot in run.plots if plot.name.startswith("Integrated")), None)
-        if run.plot is None or total is None:
+        if run.plot is None:
             nothing, nan = np.zeros(0), float("nan")
             return NoiseResult(names, label, unit, nothing, nothing, nothing, nan, nan, run.status)
-        spectrum, totals = _by_plain_name(run.plot), _by_plain_name(total)
+        spectrum = _by_plain_name(run.plot)
+        still = np.zeros(1)  # ngspice integrates over no band of no width
+        totals = {"onoise_total": still, "inoise_total": still} if total is None else _by_plain_name(total)
         return NoiseResult(
             names, label, unit, spectrum["frequency"], spectrum["onoise_spectrum"], spectrum["inoise_spectrum"],
             float(totals["onoise_total"][0]), float(totals["inoise_total"][0]), Status(),
         )  # fmt: skip
 
     def _run(self, flat: Netlist, analysis: Analysis, plot: str) -> SpiceRun:
-        stop_s = analysis.stop_s if isinstance(analysis, Transient) else None
-        return run_deck(write_deck(flat, analysis), self.version, plot=plot, stop_s=stop_s, timeout_s=self.timeout_s)
+        use_klu = isinstance(analysis, Transient) and analysis.use_klu and self.version.has_klu
+        estimate, progress = estimate_analysis(flat, analysis, has_klu=use_klu), self.progress
+        refused = Status() if self.force else refusal(estimate, self.timeout_s)
+        if not refused.ok:
+            return SpiceRun(refused, None, "")
+        text = write_deck(flat, analysis)
+        if isinstance(analysis, OperatingPoint):
+            text = re.sub(r"(?m)^\.save .*\n", "", text)  # then ngspice keeps everything
+        run = run_deck(
+            text,
+            self.version,
+            plot=plot,
+            stop_s=analysis.stop_s if isinstance(analysis, Transient) else None,
+            timeout_s=self.timeout_s,
+            progress=None if progress is None else lambda elapsed_s: progress(elapsed_s, estimate),
+        )
+        return replace(run, status=of_a_deck(run.status))
 
     def _nodes(self) -> tuple[str, ...]:
         return self.deck.netlist.outputs or self.deck.netlist.node_names[1:]

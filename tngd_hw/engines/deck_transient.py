@@ -9,7 +9,7 @@ fluxes of inductors are carried over.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,21 +47,22 @@ class ExactTransient:
 
 
 def output_grid(analysis: Transient) -> Floats:
-    """Multiples of the step from start to stop, and stop itself.
+    """Multiples of the printing step from start to stop, and stop itself.
 
     Raises:
         MisuseError: More than two million of them.
     """
-    count = (analysis.stop_s - analysis.start_s) / analysis.step_s
+    step = analysis.step_s
+    count = (analysis.stop_s - analysis.start_s) / step
     if count > _MOST_POINTS:
         raise MisuseError(
             f".tran {analysis.step_s:g} {analysis.stop_s:g}: {count:.3g} points, the limit is {_MOST_POINTS}; give a "
             "larger step (the first number) or a shorter run"
         )
-    first = int(np.ceil(analysis.start_s / analysis.step_s * (1 - 1e-12)))
-    last = int(np.floor(analysis.stop_s / analysis.step_s * (1 + 1e-12)))
-    times = np.minimum(analysis.step_s * np.arange(first, last + 1), analysis.stop_s)
-    ended = len(times) > 0 and analysis.stop_s - times[-1] <= 1e-9 * analysis.step_s
+    first = int(np.ceil(analysis.start_s / step * (1 - 1e-12)))
+    last = int(np.floor(analysis.stop_s / step * (1 + 1e-12)))
+    times = np.minimum(step * np.arange(first, last + 1), analysis.stop_s)
+    ended = len(times) > 0 and analysis.stop_s - times[-1] <= 1e-9 * step
     return times if ended else np.append(times, analysis.stop_s)
 
 
@@ -71,7 +72,8 @@ def exact_transient(netlist: Netlist, analysis: Transient, times_s: Floats | Non
     Args:
         netlist: A linear circuit, its switches controlled by independent sources.
         analysis: Times; its tolerances play no part.
-        times_s: Output times, increasing, in 0 to stop; default :func:`output_grid`.
+        times_s: Output times, increasing, in 0 to stop; default :func:`output_grid`, of the largest time step where
+            that is longer than the printing step and the points of the latter are too many to keep.
 
     Returns:
         Voltages of the netlist's outputs.  Where they jump (a switch changes, a corner drives an inductor), those just
@@ -83,9 +85,15 @@ def exact_transient(netlist: Netlist, analysis: Transient, times_s: Floats | Non
         MisuseError: Nonlinear elements, switches that the circuit itself controls, a circuit without a solution, more
             points, corners or switchings than can be kept.
     """
-    times = output_grid(analysis) if times_s is None else _checked_times(times_s, analysis.stop_s)
     start = deck_circuit(netlist, analysis).at_start()
-    if len(times) * (len(start.outputs) + len(start.flat.node_names)) > _MOST_NUMBERS:
+    width = len(start.outputs) + len(start.flat.node_names)
+    if times_s is None:
+        coarser = replace(analysis, step_s=max(analysis.step_s, analysis.max_step_s))
+        fits = width * (analysis.stop_s - analysis.start_s) <= analysis.step_s * _MOST_NUMBERS
+        times = output_grid(analysis if fits else coarser)
+    else:
+        times = _checked_times(times_s, analysis.stop_s)
+    if len(times) * width > _MOST_NUMBERS:
         raise MisuseError(
             f".tran with {len(times)} points of {len(start.outputs)} nodes does not fit: give a larger step, or name "
             "the nodes that matter in .save"
@@ -189,4 +197,11 @@ def growth_status(sde: LinearSDE, seconds: float) -> Status:
     rounding = 1e-11 * float(sde.eigenvalues().abs().max())
     if fastest <= rounding or fastest * seconds < 1e-6:
         return Status()
-    return Status(Outcome.UNSTABLE, f"a mode of the circuit grows as e^(t/{1 / fastest:.3g} s)")
+    return of_a_deck(Status(Outcome.UNSTABLE, f"a mode of the circuit grows as e^(t/{1 / fastest:.3g} s)"))
+
+
+def of_a_deck(status: Status) -> Status:
+    """With advice for a circuit that a user drew, which has no matrix A."""
+    if status.outcome is not Outcome.UNSTABLE:
+        return status
+    return replace(status, advice="turn the sign of the feedback, load the node that grows, or shorten the run")

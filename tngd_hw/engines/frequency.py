@@ -17,10 +17,12 @@ import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tngd_hw.engines.deck_frequency import over_derivatives, sweep_frequencies
-from tngd_hw.engines.deck_ngspice import DeckInNgspice, required_ngspice
+from tngd_hw.engines.deck_frequency import over_derivatives
+from tngd_hw.engines.deck_ngspice import DeckInNgspice
 from tngd_hw.engines.deck_result import DeckEngine
 from tngd_hw.engines.deck_transient import growth_status
+from tngd_hw.engines.ngspice_found import required_ngspice
+from tngd_hw.engines.sweep import sweep_frequencies
 from tngd_hw.linear_sde import LinearSDE, frequency_response
 from tngd_hw.netlist import AcSweep, DcSolution, Deck, Kind, Netlist, operating_point, state_equations
 from tngd_hw.outcome import MisuseError, OutcomeError
@@ -68,8 +70,7 @@ def transfer_functions(
         points_per_decade: Of the sweep.
         start_hz: Default: the decade below 1/100 of the slowest mode's |eigenvalue|/(2 pi).
         stop_hz: Default: the decade above 100 times that of the fastest.
-        frequency_hz: Frequencies instead of the sweep, exact engine only, shape (K,).  ngspice spreads its points
-            evenly over a band that is no whole number of decades; give them here to compare.
+        frequency_hz: Frequencies instead of the sweep, exact engine only, shape (K,).
         workers: ngspice processes side by side.
         timeout_s: Of each of them.
 

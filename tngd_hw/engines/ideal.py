@@ -30,7 +30,7 @@ class Ideal:
     """dx/dt = -(A x - b)/tau, solved in closed form: for symmetric A and x0 = 0, (1 - e^(-mu t/tau))/mu per mode.
 
     A is the matrix as mapped: where a chip holds D A D, its perfect circuit is the filter of D A D.
-    No mismatch, no limits, and no noise in its runs: what the hardware would do if it were perfect.  Voltages are v0 x.
+    No mismatch, no converters, no limits, no noise in its runs: what perfect hardware would do.  Voltages are v0 x.
     Its equations carry the injected noise, dv = ... + v0 sqrt(2 kappa/tau) dW, for the law they settle to.
     Cost: one eigenvalue problem of A an ``init``.
     """
@@ -63,7 +63,7 @@ class Ideal:
         refuse_other_motion(loaded.topology)
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
-        drive = loaded.drive(b, x0)
+        drive = loaded.planned_drive(b, x0)
         right = drive.inputs / loaded.scales.input_gain
         times = output_times(duration, times_s)
         voltage = mean_at(state.prepared, times, x0=drive.initial_volt, u=right)

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from tngd_hw.engines.base import EngineState, check_run, check_settings, failed, node_names, saturation
+from tngd_hw.engines.base import EngineState, check_run, check_settings, failed, node_names, run_statuses
 from tngd_hw.engines.filesource_deck import EXPECTED_POINTS_PER_SAMPLE
-from tngd_hw.engines.ngspice_estimate import RunEstimate, estimate_run
-from tngd_hw.engines.ngspice_process import NgspiceVersion, find_ngspice, ngspice_version, run_deck
+from tngd_hw.engines.ngspice_estimate import RunEstimate, estimate_run, refusal
+from tngd_hw.engines.ngspice_found import usable_ngspice
+from tngd_hw.engines.ngspice_process import NgspiceVersion, run_deck
 from tngd_hw.engines.ngspice_steps import Steps, choose_steps
 from tngd_hw.engines.noise_path import NoisePath, draw_path
 from tngd_hw.engines.noise_run import ngspice_on_path
@@ -23,8 +24,6 @@ from tngd_hw.topologies import LoadedChip
 
 __all__ = ["Ngspice"]
 
-_OLDEST = 39
-_MEMORY_ALLOWED = 8 << 30
 _MEMORY_FLOOR = 1 << 30
 _MEMORY_SHARE = 4
 """Address space of a run: 1 GiB and four times the memory predicted."""
@@ -40,7 +39,8 @@ class Ngspice:
     simulator_failed).
 
     Attributes:
-        accuracy: Largest error along the path, relative to the largest voltage; not used where both settings below are.
+        accuracy: Largest error along the path, relative to the largest voltage; at the end a tenth of it
+            (:data:`~tngd_hw.engines.ngspice_steps.END_SHARE`).  Not used where both settings below are.
         relative_tolerance: ngspice's ``reltol``; default by ``accuracy``.
         points: Smallest number of steps of a run; default 250.
         timeout_s: A run is stopped after this many seconds (outcome timed_out).
@@ -70,14 +70,13 @@ class Ngspice:
         """Find ngspice and check the circuit: ngspice itself would run an unstable one without a word."""
         if loaded.chip.chips is not None:
             raise MisuseError(f"chips = {loaded.chip.chips}: ngspice runs one chip at a time; pass loaded.select(k)")
-        path = find_ngspice()
-        if path is None:
-            return EngineState(loaded, None, Status(Outcome.SIMULATOR_MISSING, "there is no ngspice on this machine"))
-        version = ngspice_version(path)
-        if version.major < _OLDEST:
-            detail = f"{path} is not ngspice {_OLDEST} or newer (it says version {version.major})"
-            return EngineState(loaded, None, Status(Outcome.SIMULATOR_MISSING, detail))
-        return EngineState(loaded, version, loaded.circuit_status)
+        if loaded.status.ok and loaded.elements.noise_kelvin:
+            raise MisuseError(
+                "noise.*_kelvin: the engine ngspice runs noise that is injected, not that of every resistor; use "
+                "state_space or behavioral, or a .noise analysis of the netlist"
+            )
+        version, status = usable_ngspice()
+        return EngineState(loaded, version, loaded.circuit_status if status.ok else status)
 
     def run(
         self,
@@ -95,14 +94,15 @@ class Ngspice:
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
         version: NgspiceVersion = state.prepared
-        if loaded.kappa > 0:
+        if loaded.noisy:
             path = draw_path(loaded, duration=duration, seed=seed, bias_budget=self.noise_bias)
             return self.run_on_path(state, path, b=b, x0=x0, times_s=times_s)
-        netlist, steps = loaded.netlist(loaded.drive(b, x0)), self._steps(loaded, duration)
+        drive, steps = loaded.drive(b, x0, seed=seed), self._steps(loaded, duration)
+        netlist = loaded.netlist(drive)
         estimate = estimate_run(loaded.n, netlist.element_count, steps.expected_points, has_klu=version.has_klu)
-        refusal = self._refusal(estimate)
-        if not refusal.ok:
-            return state, failed(self.name, loaded, refusal, duration=duration, seed=seed)
+        refused = self._refusal(estimate)
+        if not refused.ok:
+            return state, failed(self.name, loaded, refused, duration=duration, seed=seed)
         progress = self.progress
         run = run_deck(
             _deck(netlist, steps, duration, use_klu=version.has_klu),
@@ -123,7 +123,7 @@ class Ngspice:
             return state, failed(self.name, loaded, status, duration=duration, seed=seed, notes=run.notes)
         values = torch.from_numpy(run.plot.values.real.copy())
         voltage = values[:, [column[f"v({name})"] for name in names]]
-        statuses = saturation(loaded, voltage, -1) if run.status.ok else (run.status,)
+        statuses = run_statuses(loaded, drive, voltage, -1) if run.status.ok else (run.status,)
         return state, Trajectory(
             values[:, 0], voltage, names, self.name, statuses, False, seed, duration, notes=run.notes
         )
@@ -143,10 +143,16 @@ class Ngspice:
             return state, failed(self.name, state.loaded, state.status, duration=path.duration_s, seed=seed)
         loaded, version = state.loaded, state.prepared
         points = EXPECTED_POINTS_PER_SAMPLE * len(path.current_ampere)
-        refusal = self._refusal(estimate_run(loaded.n, loaded.netlist().element_count, points, has_klu=version.has_klu))
-        if not refusal.ok:
-            return state, failed(self.name, loaded, refusal, duration=path.duration_s, seed=path.seed or 0)
-        return state, ngspice_on_path(loaded, path, version, b=b, x0=x0, times_s=times_s, timeout_s=self.timeout_s)
+        estimate = estimate_run(loaded.n, loaded.netlist().element_count, points, has_klu=version.has_klu)
+        refused = self._refusal(estimate)
+        if not refused.ok:
+            return state, failed(self.name, loaded, refused, duration=path.duration_s, seed=path.seed or 0)
+        progress = self.progress
+        return state, ngspice_on_path(
+            loaded, path, version, b=b, x0=x0, times_s=times_s, timeout_s=self.timeout_s,
+            memory_bytes=_MEMORY_FLOOR + _MEMORY_SHARE * estimate.memory_bytes,
+            progress=None if progress is None else lambda elapsed_s: progress(elapsed_s, estimate),
+        )  # fmt: skip
 
     def deck(
         self,
@@ -155,11 +161,12 @@ class Ngspice:
         duration: float,
         b: ArrayLike | Tensor | None = None,
         x0: ArrayLike | Tensor | None = None,
+        seed: int = 0,
         use_klu: bool = False,
         standalone: bool = False,
     ) -> str:
         """The deck of a run, self-contained; a ``standalone`` one runs as it is with ``ngspice -b deck.cir``."""
-        netlist, steps = loaded.netlist(loaded.drive(b, x0)), self._steps(loaded, duration)
+        netlist, steps = loaded.netlist(loaded.drive(b, x0, seed=seed)), self._steps(loaded, duration)
         return _deck(netlist, steps, duration, use_klu=use_klu, standalone=standalone)
 
     def estimate(self, loaded: LoadedChip, *, duration: float, has_klu: bool) -> RunEstimate:
@@ -174,14 +181,7 @@ class Ngspice:
 
     def _refusal(self, estimate: RunEstimate) -> Status:
         """Why this run is not begun, in figures; OK where it may be."""
-        all_the_same = "Ngspice(force=True) begins it all the same"
-        if not self.force and estimate.seconds > self.timeout_s:
-            detail = f"ngspice would take about {estimate.seconds:.2g} s, more than the {self.timeout_s:g} s allowed"
-            return Status(Outcome.TIMED_OUT, f"{detail} ({all_the_same})")
-        if not self.force and estimate.memory_bytes > _MEMORY_ALLOWED:
-            detail = f"ngspice would need about {estimate.memory_bytes / 2**30:.2g} GiB of memory, more than 8"
-            return Status(Outcome.SIMULATOR_FAILED, f"{detail} ({all_the_same})")
-        return Status()
+        return Status() if self.force else refusal(estimate, self.timeout_s)
 
 
 def _deck(netlist: Netlist, steps: Steps, duration: float, *, use_klu: bool, standalone: bool = False) -> str:

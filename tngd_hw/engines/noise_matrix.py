@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tngd_hw.engines.deck_frequency import sweep_frequencies
 from tngd_hw.engines.deck_result import DeckEngine
 from tngd_hw.engines.frequency import as_netlist, in_threads, mode_band
 from tngd_hw.engines.noise_probe import element_densities, integral, probed_density
+from tngd_hw.engines.sweep import sweep_frequencies
 from tngd_hw.linear_sde import LinearSDE, frequency_response, noise_as_input, stationary_output_covariance
-from tngd_hw.netlist import CircuitNoise, Kind, Netlist, NoiseSources, NoiseSweep, flatten, state_equations
+from tngd_hw.netlist import Kind, Netlist, NoiseSources, NoiseSweep, flatten, state_equations
 from tngd_hw.outcome import MisuseError
 from tngd_hw.topologies import LoadedChip
 
@@ -36,7 +36,6 @@ _BELOW, _ABOVE = 1e-4, 1e3
 _EXPONENT = 14.0  # exp(-14) is 8e-7
 _FEWEST, _MOST = 20, 20_000
 _TIMEOUT_S = 600.0
-_NOISE = {NoiseSources.INJECTED: CircuitNoise.INJECTED, NoiseSources.ALL: CircuitNoise.ALL}
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +69,7 @@ def noise_matrix(
     import xarray
 
     flat = _noise_netlist(circuit)
-    sde = state_equations(flat, noise=_NOISE[sources]).sde
+    sde = state_equations(flat, noise=sources).sde
     sweep = noise_sweep(sde, sources)
     S, status = stationary_output_covariance(sde)
     status.require_ok()
@@ -110,7 +109,7 @@ def noise_by_source(
     import xarray
 
     flat = _noise_netlist(circuit)
-    equations = state_equations(flat, noise=_NOISE[sources], reduce_noise=False)
+    equations = state_equations(flat, noise=sources, reduce_noise=False)
     stationary_output_covariance(equations.sde)[1].require_ok()
     sweep, names = noise_sweep(equations.sde, sources), list(equations.noise_names)
     if engine is DeckEngine.NGSPICE:

@@ -26,7 +26,7 @@ from torch import Tensor
 from tngd_hw.engines.noise_sources import NoiseColor, White
 from tngd_hw.linear_sde import LinearSDE, noise_as_input, stationary_output_covariance, transition
 from tngd_hw.linear_sde.dense import eigh, eigvalsh
-from tngd_hw.netlist import CircuitNoise, Netlist
+from tngd_hw.netlist import Netlist, NoiseSources
 from tngd_hw.netlist.noise_columns import NoiseCurrents, noise_currents
 from tngd_hw.netlist.tables import Floats
 from tngd_hw.outcome import MisuseError
@@ -87,7 +87,7 @@ def injected_currents(netlist: Netlist) -> NoiseCurrents:
     Raises:
         MisuseError: There is none.
     """
-    found = noise_currents(netlist, CircuitNoise.INJECTED)
+    found = noise_currents(netlist, NoiseSources.INJECTED)
     if not len(found):
         raise MisuseError(f"netlist {netlist.title!r} injects no noise: give a kappa above 0 or current sources a psd")
     return found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from tngd_hw.engines.base import failed, node_names, output_times, saturation
+from tngd_hw.engines.base import failed, node_names, output_times, run_statuses
 from tngd_hw.engines.equations import Equations, with_constant
 from tngd_hw.engines.filesource_deck import STEPS_PER_SAMPLE, noisy_deck
-from tngd_hw.engines.ngspice_process import NgspiceVersion, run_deck
+from tngd_hw.engines.ngspice_process import DEFAULT_MEMORY_BYTES, NgspiceVersion, run_deck
 from tngd_hw.engines.noise_path import NoisePath, injected_currents
 from tngd_hw.engines.trajectory import Trajectory
 from tngd_hw.linear_sde import noise_as_input, response
@@ -36,11 +38,11 @@ def state_space_on_path(
         MisuseError: A path of other sources, a source that the equations lost, several chips or right-hand sides.
     """
     check_path(loaded, path)
-    drive = loaded.drive(b, x0)
+    drive = loaded.drive(b, x0, seed=path.seed or 0)
     found = state_equations(loaded.netlist(drive), reduce_noise=False)
     if found.noise_names != path.names:
         raise MisuseError(f"the equations have the noise sources {found.noise_names}, the path {path.names}")
-    equations = Equations(found.sde, with_constant(drive.inputs), found.initial_state)
+    equations = Equations(found.sde, with_constant(drive), found.initial_state, drive)
     return _on_path("state_space", loaded, equations, path)
 
 
@@ -49,9 +51,9 @@ def behavioral_on_path(
 ) -> Trajectory:
     """As :func:`state_space_on_path` with the topology's closed form, whose noise columns are the netlist's sources."""
     check_path(loaded, path)
-    drive = loaded.drive(b, x0)
-    start = loaded.topology.initial_state(loaded.elements, drive.initial_volt)
-    equations = Equations(loaded.linear_sde(), with_constant(drive.inputs), start)
+    drive = loaded.drive(b, x0, seed=path.seed or 0)
+    start = loaded.initial_state(drive.initial_volt)
+    equations = Equations(loaded.linear_sde(), with_constant(drive), start, drive)
     return _on_path("behavioral", loaded, equations, path)
 
 
@@ -65,6 +67,8 @@ def ngspice_on_path(
     times_s: ArrayLike | Tensor | None = None,
     steps_per_sample: int = STEPS_PER_SAMPLE,
     timeout_s: float = 600.0,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    progress: Callable[[float], None] | None = None,
 ) -> Trajectory:
     """As :func:`state_space_on_path` in ngspice; straight lines between its own steps give the voltages at ``times_s``.
 
@@ -77,24 +81,28 @@ def ngspice_on_path(
         times_s: Output times; default those of the samples.
         steps_per_sample: See :mod:`~tngd_hw.engines.filesource_deck`: the path is within 1e-3 of its noise at 8.
         timeout_s: The run is stopped after this many seconds.
+        memory_bytes: Address space of the run.
+        progress: As for :func:`~tngd_hw.engines.ngspice_process.run_deck`.
 
     Raises:
         MisuseError: As :func:`state_space_on_path`.
     """
     check_path(loaded, path)
     times = path.times_s if times_s is None else output_times(path.duration_s, times_s)
-    netlist = loaded.netlist(loaded.drive(b, x0))
+    drive = loaded.drive(b, x0, seed=path.seed or 0)
+    netlist = loaded.netlist(drive)
     folder = noisy_deck(netlist, path, steps_per_sample=steps_per_sample, use_klu=version.has_klu)
     run = run_deck(
-        folder.deck, version, plot="Transient", stop_s=path.duration_s, timeout_s=timeout_s, files=folder.files
-    )
+        folder.deck, version, plot="Transient", stop_s=path.duration_s, timeout_s=timeout_s, files=folder.files,
+        memory_bytes=memory_bytes, progress=progress,
+    )  # fmt: skip
     seed = 0 if path.seed is None else path.seed
     if run.plot is None:
         return failed("ngspice", loaded, run.status, duration=path.duration_s, seed=seed, notes=run.notes)
     values, names = run.plot.values.real, node_names(loaded)
     columns = [values[:, run.plot.names.index(f"v({name})")] for name in names]
     voltage = torch.from_numpy(np.stack([np.interp(times.numpy(), values[:, 0], column) for column in columns], 1))
-    statuses = saturation(loaded, voltage, -1) if run.status.ok else (run.status,)
+    statuses = run_statuses(loaded, drive, voltage, -1) if run.status.ok else (run.status,)
     notes = "\n".join(note for note in (_sampling(path), run.notes) if note)
     return Trajectory(times, voltage, names, "ngspice", statuses, True, seed, path.duration_s, notes=notes)
 
@@ -126,5 +134,5 @@ def _on_path(engine: str, loaded: LoadedChip, equations: Equations, path: NoiseP
     inputs = torch.cat([constant.expand(len(times), -1), xi], dim=1)
     voltage = response(noise_as_input(sde), times, inputs, x0=equations.x0)
     seed = 0 if path.seed is None else path.seed
-    statuses = saturation(loaded, voltage, -1)
+    statuses = run_statuses(loaded, equations.drive, voltage, -1)
     return Trajectory(times, voltage, node_names(loaded), engine, statuses, True, seed, path.duration_s)

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tngd_hw.engines import pyspice_worker
-from tngd_hw.engines.base import EngineState, check_run, check_settings, failed, node_names, saturation
+from tngd_hw.engines.base import EngineState, check_run, check_settings, failed, node_names, run_statuses
 from tngd_hw.engines.ngspice import Ngspice
 from tngd_hw.engines.ngspice_failures import FAILURE
 from tngd_hw.engines.trajectory import Trajectory
@@ -51,6 +51,13 @@ NO_LIBRARY = (
     "there is no shared library of ngspice on this machine: apt-get install libngspice0 (Debian, Ubuntu), or "
     f"brew install libngspice (macOS), or set {_LIBRARY_VARIABLE} to the file"
 )
+
+
+_BROKEN_LIBRARY = (
+    f"install ngspice's shared library again, with what it needs itself, or correct {_LIBRARY_VARIABLE}; "
+    "or use the engine state_space"
+)
+_OTHERWISE = "or use the engine state_space, which needs neither"
 
 
 @dataclass(frozen=True)
@@ -81,14 +88,15 @@ class PySpice:
         """Find PySpice and the library, and check the circuit: ngspice itself would run an unstable one."""
         if loaded.chip.chips is not None:
             raise MisuseError(f"chips = {loaded.chip.chips}: pyspice runs one chip at a time; pass loaded.select(k)")
-        if loaded.kappa > 0:
+        if loaded.status.ok and loaded.noisy:
             raise MisuseError(
-                f"kappa = {loaded.kappa}: the pyspice engine runs the noiseless circuit; use ngspice or state_space"
+                f"kappa = {loaded.kappa} (or noise of the parts): the pyspice engine runs the noiseless circuit; use "
+                "ngspice or state_space"
             )
         library = find_library()
         missing = NO_LIBRARY if library is None else NO_PYSPICE if importlib.util.find_spec("PySpice") is None else ""
         if missing:
-            return EngineState(loaded, None, Status(Outcome.SIMULATOR_MISSING, missing))
+            return EngineState(loaded, None, Status(Outcome.SIMULATOR_MISSING, missing, _OTHERWISE))
         return EngineState(loaded, library, loaded.circuit_status)
 
     def run(
@@ -107,12 +115,12 @@ class PySpice:
         loaded = state.loaded
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
-        deck = self.deck(loaded, duration=duration, b=b, x0=x0)
+        deck = self.deck(loaded, duration=duration, b=b, x0=x0, seed=seed)
         found = run_in_worker(deck, state.prepared, node_names(loaded), stop_s=duration, timeout_s=self.timeout_s)
         if not found.status.ok:
             return state, failed(self.name, loaded, found.status, duration=duration, seed=seed, notes=found.notes)
         times, voltage = torch.from_numpy(found.times_s), torch.from_numpy(found.voltage_volt)
-        statuses = saturation(loaded, voltage, -1)
+        statuses = run_statuses(loaded, loaded.drive(b, x0, seed=seed), voltage, -1)
         return state, Trajectory(
             times, voltage, node_names(loaded), self.name, statuses, False, seed, duration, notes=found.notes
         )
@@ -124,12 +132,14 @@ class PySpice:
         duration: float,
         b: ArrayLike | Tensor | None = None,
         x0: ArrayLike | Tensor | None = None,
+        seed: int = 0,
     ) -> str:
         """PySpice's own text of the circuit, and the process engine's options, saved nodes and analysis below it."""
         twin = Ngspice(self.accuracy, self.relative_tolerance, self.points)
-        ours = twin.deck(loaded, duration=duration, b=b, x0=x0, use_klu=True)  # 39 has no KLU and does without a word
+        # 39 has no KLU and does without a word.
+        ours = twin.deck(loaded, duration=duration, b=b, x0=x0, seed=seed, use_klu=True)
         with _quiet_log():
-            circuit = str(to_pyspice(loaded.netlist(loaded.drive(b, x0))))
+            circuit = str(to_pyspice(loaded.netlist(loaded.drive(b, x0, seed=seed))))
         return f"{circuit.rstrip()}\n{ours[ours.index('.options ') :]}"
 
 
@@ -199,7 +209,7 @@ def _judged(code: int, folder: Path, nodes: tuple[str, ...], stop_s: float) -> W
     if said["error"]:
         missing = said["error"].startswith("OSError: cannot load library")
         outcome = Outcome.SIMULATOR_MISSING if missing else Outcome.SIMULATOR_FAILED
-        return _failure(outcome, f"PySpice: {said['error']}", notes)
+        return _failure(outcome, f"PySpice: {said['error']}", notes, _BROKEN_LIBRARY if missing else "")
     values = folder / "answer.npz"
     if first or not values.is_file():
         detail = first or next(iter(lines), "it said nothing")
@@ -224,8 +234,8 @@ def _wrong_with(names: list[str], table: NDArray[np.float64], nodes: tuple[str, 
     return "" if last >= stop_s * (1 - 1e-6) else f"libngspice stopped at {last:.3g} s of {stop_s:.3g} s"
 
 
-def _failure(outcome: Outcome, detail: str, notes: str) -> WorkerRun:
-    return WorkerRun(Status(outcome, detail), np.zeros(0), np.zeros((0, 0)), notes)
+def _failure(outcome: Outcome, detail: str, notes: str, advice: str = "") -> WorkerRun:
+    return WorkerRun(Status(outcome, detail, advice), np.zeros(0), np.zeros((0, 0)), notes)
 
 
 @contextmanager

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tngd_hw.engines.deck_circuit import deck_circuit
 from tngd_hw.engines.deck_frequency import exact_ac, exact_noise
-from tngd_hw.engines.deck_ngspice import DeckInNgspice, required_ngspice
+from tngd_hw.engines.deck_ngspice import DeckInNgspice
 from tngd_hw.engines.deck_result import AcResult, DeckEngine, DeckResult, NoiseResult, TransientResult
 from tngd_hw.engines.deck_switches import at_rest
 from tngd_hw.engines.deck_transient import exact_transient
+from tngd_hw.engines.ngspice_estimate import RunEstimate
+from tngd_hw.engines.ngspice_found import required_ngspice
 from tngd_hw.netlist import (
     AcSweep,
     Analysis,
@@ -26,7 +28,14 @@ from tngd_hw.outcome import MisuseError, Outcome, Status
 __all__ = ["DeckInStateSpace", "simulate_deck"]
 
 
-def simulate_deck(deck: Deck, engine: DeckEngine = DeckEngine.STATE_SPACE, *, timeout_s: float = 600.0) -> DeckResult:
+def simulate_deck(
+    deck: Deck,
+    engine: DeckEngine = DeckEngine.STATE_SPACE,
+    *,
+    timeout_s: float = 600.0,
+    force: bool = False,
+    progress: Callable[[float, RunEstimate], None] | None = None,
+) -> DeckResult:
     """Run all analyses of ``deck``; one that has none gets its operating point.
 
     ``state_space`` is exact for linear circuits, at the multiples of the .tran's step; ngspice chooses its own times.
@@ -36,7 +45,9 @@ def simulate_deck(deck: Deck, engine: DeckEngine = DeckEngine.STATE_SPACE, *, ti
     Args:
         deck: From :func:`tngd_hw.netlist.read_deck`.
         engine: Who simulates.
-        timeout_s: Time limit of one ngspice run.
+        timeout_s: Time limit of one ngspice run; an analysis that would take longer is not begun (timed_out).
+        force: Begin it all the same.
+        progress: Called four times a second with the seconds so far of an ngspice run and what was predicted.
 
     Raises:
         MisuseError: No element; ``state_space``: nonlinear elements, floating nodes and loops by name, too many points.
@@ -52,7 +63,7 @@ def simulate_deck(deck: Deck, engine: DeckEngine = DeckEngine.STATE_SPACE, *, ti
         )
     runner = DeckInStateSpace(deck)
     if engine is DeckEngine.NGSPICE:
-        runner = DeckInNgspice(deck, required_ngspice(), timeout_s)
+        runner = DeckInNgspice(deck, required_ngspice(), timeout_s, force=force, progress=progress)
     notes = _notes(deck)
     asked = [analysis for analysis in deck.analyses if not isinstance(analysis, OperatingPoint)]
     needed = len(asked) < len(deck.analyses) or not asked

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tngd_hw.engines.base import EngineState, check_run, failed, output_times
-from tngd_hw.engines.equations import Equations, run_equations, with_constant
+from tngd_hw.engines.equations import Equations, any_runs, run_equations, with_constant
 from tngd_hw.engines.trajectory import Trajectory
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist import initial_state, state_equations
@@ -26,7 +26,7 @@ class StateSpace:
 
     def init(self, loaded: LoadedChip) -> EngineState:
         """State equations of every chip's netlist, stacked."""
-        status = loaded.circuit_status
+        status = any_runs(loaded.circuit_statuses)
         return EngineState(loaded, _equations_of_netlists(loaded) if status.ok else None, status)
 
     def run(
@@ -44,16 +44,17 @@ class StateSpace:
         loaded = state.loaded
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
-        drive = loaded.drive(b, x0)
+        drive = loaded.drive(b, x0, seed=seed)
         sde: LinearSDE = state.prepared
-        equations = Equations(sde, _all_inputs(sde, drive.inputs), _initial_states(loaded, drive, sde.n_states))
+        equations = Equations(sde, _all_inputs(sde, drive), _initial_states(loaded, drive, sde.n_states), drive)
         times = output_times(duration, times_s)
         return state, run_equations(self.name, loaded, equations, times, duration=duration, seed=seed)
 
 
 def _equations_of_netlists(loaded: LoadedChip) -> LinearSDE:
     zero = torch.zeros(loaded.n, dtype=torch.float64)
-    found = [state_equations(loaded.netlist(Drive(zero, zero), chip)).sde for chip in range(loaded.chip.chips or 1)]
+    netlists = (loaded.netlist(Drive(zero, zero), chip) for chip in range(loaded.chip.chips or 1))
+    found = [state_equations(netlist, noise=loaded.noise_sources).sde for netlist in netlists]
     if loaded.chip.chips is None:
         return found[0]
     F, E, B, C, D, D_w = (
@@ -63,17 +64,26 @@ def _equations_of_netlists(loaded: LoadedChip) -> LinearSDE:
     return LinearSDE(F, E, B, C, D=D, D_w=D_w, output_names=found[0].output_names, **names)
 
 
-def _all_inputs(sde: LinearSDE, inputs: Tensor) -> Tensor:
+def _all_inputs(sde: LinearSDE, drive: Drive) -> Tensor:
     """The sources, the constant 1, and zeros for inputs that are derivatives of sources, which stand still here."""
-    given = with_constant(inputs)
-    return torch.cat([given, given.new_zeros((sde.n_inputs - len(given), *given.shape[1:]))])
+    given, axis = with_constant(drive), drive.node_axis
+    shape = list(given.shape)
+    shape[axis] = sde.n_inputs - shape[axis]
+    return torch.cat([given, given.new_zeros(shape)], dim=axis)
 
 
 def _initial_states(loaded: LoadedChip, drive: Drive, states: int) -> Tensor:
-    """States of the netlist's capacitors at t = 0, shape (states,) or (states, k); at rest without asking a netlist."""
+    """States at t = 0 of every chip's own netlist, ([chips,] states) or ([chips,] states, k); no netlist for rest."""
+    chips, columns = loaded.chip.chips, drive.columns
     if not bool(drive.initial_volt.any()):
-        return torch.zeros((states, *drive.initial_volt.shape[1:]), dtype=torch.float64)
-    if drive.initial_volt.ndim == 1:
-        return initial_state(loaded.netlist(drive))
-    pairs = zip(drive.inputs.T, drive.initial_volt.T, strict=True)
-    return torch.stack([initial_state(loaded.netlist(Drive(v, start))) for v, start in pairs], dim=1)
+        return torch.zeros((states,) if columns is None else (states, columns), dtype=torch.float64)
+    each = [_initial_state(loaded, drive, chip) for chip in range(chips or 1)]
+    return each[0] if chips is None else torch.stack(each)
+
+
+def _initial_state(loaded: LoadedChip, drive: Drive, chip: int) -> Tensor:
+    """That of one chip, (states,) or (states, k)."""
+    if drive.columns is None:
+        return initial_state(loaded.netlist(drive, chip))
+    starts = [initial_state(loaded.netlist(drive.column(number), chip)) for number in range(drive.columns)]
+    return torch.stack(starts, dim=1)

@@ -126,10 +126,10 @@ class Trajectory:
 
 
 def statuses_to_json(statuses: tuple[Status, ...]) -> str:
-    """Outcomes and details as JSON text."""
-    return json.dumps([[status.outcome.value, status.detail] for status in statuses])
+    """Outcomes, details and advice as JSON text."""
+    return json.dumps([[status.outcome.value, status.detail, status.advice] for status in statuses])
 
 
 def statuses_from_json(text: str) -> tuple[Status, ...]:
     """Back from :func:`statuses_to_json`."""
-    return tuple(Status(Outcome(outcome), detail) for outcome, detail in json.loads(text))
+    return tuple(Status(Outcome(outcome), *words) for outcome, *words in json.loads(text))

@@ -4,32 +4,59 @@ from tngd_hw.hardware import presets
 from tngd_hw.hardware.amplifiers import Amplifiers
 from tngd_hw.hardware.capacitors import Capacitors
 from tngd_hw.hardware.chip import Chip, draw_chip
+from tngd_hw.hardware.converters import Adc, Dac, Range, quantised
+from tngd_hw.hardware.draws import Die, Draws, draws_of
 from tngd_hw.hardware.elements import AmplifierBank, Component, Elements, Inventory, PartKind, Role, roles_of
 from tngd_hw.hardware.inductors import Inductors
 from tngd_hw.hardware.layout import Encoding, Layout
+from tngd_hw.hardware.memory import Memory
+from tngd_hw.hardware.memory_models import Device
+from tngd_hw.hardware.mismatch import Corner, Mismatch, corners
 from tngd_hw.hardware.presets import load_hardware
+from tngd_hw.hardware.programming import ErrorLaw, ErrorScaling, Programming, Spacing, present
+from tngd_hw.hardware.reset import Reset
 from tngd_hw.hardware.resistors import Resistors
 from tngd_hw.hardware.spec import HardwareSpec
+from tngd_hw.hardware.temperature import Temperature
 from tngd_hw.hardware.transconductors import Transconductors
 
 __all__ = [
+    "Adc",
     "AmplifierBank",
     "Amplifiers",
     "Capacitors",
     "Chip",
     "Component",
+    "Corner",
+    "Dac",
+    "Device",
+    "Die",
+    "Draws",
     "Elements",
     "Encoding",
+    "ErrorLaw",
+    "ErrorScaling",
     "HardwareSpec",
     "Inductors",
     "Inventory",
     "Layout",
+    "Memory",
+    "Mismatch",
     "PartKind",
+    "Programming",
+    "Range",
+    "Reset",
     "Resistors",
     "Role",
+    "Spacing",
+    "Temperature",
     "Transconductors",
+    "corners",
     "draw_chip",
+    "draws_of",
     "load_hardware",
+    "present",
     "presets",
+    "quantised",
     "roles_of",
 ]

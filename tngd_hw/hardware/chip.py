@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
+from tngd_hw.hardware.draws import Die, Draws
 from tngd_hw.hardware.elements import Elements, Inventory, Role
 from tngd_hw.hardware.layout import Layout
 from tngd_hw.hardware.spec import HardwareSpec
@@ -16,7 +16,8 @@ from tngd_hw.random import check_seed
 
 __all__ = ["Chip", "draw_chip"]
 
-Deviations = Mapping[str, Mapping[Role, Tensor]]
+Deviations = Mapping[str, Draws]
+"""By part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Chip:
         seed: Seed of its deviations.
         chips: Number of dies in the batch, or None for a single die without a batch dimension.
         inventory: Rows and columns of every role on the die.
-        deviations: What was drawn, by part and role; shape ([chips,] rows, columns).
+        deviations: What was drawn, by part, quantity and role; shape ([chips,] rows, columns).
         number: Number of a single die in the batch it was taken from; the dies of a batch count from 0.
     """
 
@@ -48,15 +49,33 @@ class Chip:
         """Number of unknowns that it can hold."""
         return self.layout.nodes
 
-    def deviations_of(self, chip: int) -> Deviations:
-        """The deviations of one die of a batch."""
-        return {part: {role: value[chip] for role, value in roles.items()} for part, roles in self.deviations.items()}
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of its dies."""
+        return (self.number,) if self.chips is None else tuple(range(self.chips))
 
-    def realise(self, nominal: Elements) -> Elements:
-        """The elements that this die has where ``nominal`` was asked for; batch dimension first."""
+    def select(self, chip: int) -> Chip:
+        """Die number ``chip`` of a batch as a chip of its own."""
+
+        def one(draws: Draws) -> Draws:
+            return {what: {role: value[chip] for role, value in roles.items()} for what, roles in draws.items()}
+
+        deviations = {part: one(draws) for part, draws in self.deviations.items()}
+        return replace(self, chips=None, number=chip, deviations=deviations)
+
+    def realise(self, nominal: Elements, *, seed: int = 0) -> Elements:
+        """The elements that this die has where ``nominal`` was asked for; batch dimension first.
+
+        ``seed`` is that of the programming: write errors and stochastic rounding are drawn anew with every seed.
+        """
         elements = nominal
+        written = self.hardware.written_parts()
         for name, part in self.hardware.parts().items():
-            elements = part.apply(elements, self.deviations[name])
+            draws = self.deviations[name]
+            if name in written:
+                at_write = [written[name].draw_write(Die(self.inventory, seed, k)) for k in self.numbers]
+                draws = {**draws, **self.hardware.mismatch.share(_stacked(at_write, batch=self.chips is not None))}
+            elements = part.apply(elements, draws)
         return elements
 
 
@@ -70,10 +89,21 @@ def draw_chip(
     if chips is not None and (isinstance(chips, bool) or not isinstance(chips, int) or chips < 1):
         raise MisuseError(f"chips = {chips!r}: a batch has at least 1 chip; leave it out for a single die")
     check_seed(seed)
-    deviations: dict[str, Mapping[Role, Tensor]] = {}
-    for name, part in hardware.parts().items():
-        draws = [part.draw(built, seed, k) for k in range(chips or 1)]
-        deviations[name] = {
-            role: draws[0][role] if chips is None else torch.stack([draw[role] for draw in draws]) for role in draws[0]
-        }
+    per_node = dict.fromkeys((Role.NOISE, Role.DAC, Role.ADC), (layout.nodes, 1))
+    on_die: Inventory = {**per_node, Role.RESET: (layout.nodes, 2), **built}  # a switch on either rail
+    drawn = {
+        name: _stacked([part.draw(Die(on_die, seed, k)) for k in range(chips or 1)], batch=chips is not None)
+        for name, part in (hardware.parts() | hardware.ports()).items()
+    }
+    deviations = {name: hardware.mismatch.share(draws) for name, draws in drawn.items()}
     return Chip(topology, layout, hardware, seed, chips, built, deviations)
+
+
+def _stacked(draws: list[Draws], *, batch: bool) -> Draws:
+    """The draws of several dies with their axis first, or those of the only one as they are."""
+    if not batch:
+        return draws[0]
+    return {
+        what: {role: torch.stack([draw[what][role] for draw in draws]) for role in roles}
+        for what, roles in draws[0].items()
+    }

@@ -7,11 +7,13 @@ the result into a netlist or into equations.  So an effect is written once and a
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
+
+from tngd_hw.units import BOLTZMANN_JOULE_PER_KELVIN
 
 __all__ = ["AmplifierBank", "Component", "Elements", "Inventory", "PartKind", "Role", "roles_of"]
 
@@ -25,6 +27,8 @@ class PartKind(enum.Enum):
     TRANSCONDUCTOR = "siemens of a transconductor"
     AMPLIFIER = ""
     NOISE = "A^2/Hz"
+    CONVERTER = "volt"
+    SWITCH = "coulomb"
 
 
 class Role(enum.Enum):
@@ -57,6 +61,9 @@ class Role(enum.Enum):
     TRANSCONDUCTOR = ("array transconductor", PartKind.TRANSCONDUCTOR)
     INPUT_TRANSCONDUCTOR = ("input transconductor", PartKind.TRANSCONDUCTOR)
     OUTPUT_CONDUCTANCE = ("output conductance of the transconductors", PartKind.RESISTOR)
+    LEAKAGE = ("leakage across the capacitor of a node", PartKind.RESISTOR)
+    INDUCTOR_LOSS = ("series resistance of a tank inductor", PartKind.RESISTOR)
+    COUPLING_SWITCH = ("switch in series with a coupling capacitor", PartKind.RESISTOR)
     NOISE = ("injected noise", PartKind.NOISE)
     INTEGRATOR_AMPLIFIER = ("integrator amplifier", PartKind.AMPLIFIER)
     INVERTER_AMPLIFIER = ("inverter amplifier", PartKind.AMPLIFIER)
@@ -66,6 +73,9 @@ class Role(enum.Enum):
     HESSIAN_AMPLIFIER = ("amplifier of the Hessian stage", PartKind.AMPLIFIER)
     JACOBIAN_INVERTER_AMPLIFIER = ("inverter amplifier of the Jacobian stage", PartKind.AMPLIFIER)
     HESSIAN_INVERTER_AMPLIFIER = ("inverter amplifier of the Hessian stage", PartKind.AMPLIFIER)
+    DAC = ("digital-to-analog converter", PartKind.CONVERTER)
+    ADC = ("analog-to-digital converter", PartKind.CONVERTER)
+    RESET = ("reset switch", PartKind.SWITCH)
 
     label: str
     part: PartKind
@@ -128,17 +138,65 @@ class Component:
 
 @dataclass(frozen=True, eq=False)
 class AmplifierBank:
-    """One operational amplifier a node, single pole.
+    """One operational amplifier a node, single pole; every attribute has the shape (..., n).
 
     Attributes:
-        open_loop_gain: Shape (..., n), V/V.
-        gain_bandwidth_hz: Shape (..., n).
-        offset_volt: Shape (..., n), referred to the input.
+        open_loop_gain: V/V.
+        gain_bandwidth_hz: Of the single pole.
+        offset_volt: Referred to the input.
+        bias_ampere: Current that the inverting input takes out of its node.
+        output_ohm: Output resistance; above 0 only with ``input_farad`` above 0.
+        input_farad: Capacitance from the inverting input to ground, that of the wires to it included.
+        input_siemens: Conductance from the inverting input to ground.
+        voltage_noise_psd: White input voltage noise, V^2/Hz, one-sided.
+        current_noise_psd: White noise current into the inverting input, A^2/Hz, one-sided.
+        flicker_corner_hz: f_0 of the input voltage noise, S (1 + f_0/f); 0 for white noise.
     """
 
     open_loop_gain: Tensor
     gain_bandwidth_hz: Tensor
     offset_volt: Tensor
+    bias_ampere: Tensor
+    output_ohm: Tensor
+    input_farad: Tensor
+    input_siemens: Tensor
+    voltage_noise_psd: Tensor
+    current_noise_psd: Tensor
+    flicker_corner_hz: Tensor
+
+    @classmethod
+    def of(cls, open_loop_gain: Tensor, gain_bandwidth_hz: Tensor, offset_volt: Tensor) -> AmplifierBank:
+        """Amplifiers with these three figures and nothing else that is not ideal."""
+        none = torch.zeros_like(offset_volt)
+        return cls(open_loop_gain, gain_bandwidth_hz, offset_volt, *[none] * 7)
+
+    @classmethod
+    def joined(cls, banks: Sequence[AmplifierBank]) -> AmplifierBank:
+        """Banks as one, in their order."""
+        return cls(*(torch.cat(values, -1) for values in zip(*(bank.values() for bank in banks), strict=True)))
+
+    def values(self) -> tuple[Tensor, ...]:
+        """Every attribute, in order."""
+        return tuple(getattr(self, item.name) for item in fields(self))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> AmplifierBank:
+        """The bank with ``change`` applied to every attribute."""
+        return AmplifierBank(*(change(value) for value in self.values()))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether gain, bandwidth and offset are all that is not ideal."""
+        return not any(bool((value != 0).any()) for value in self.values()[3:])
+
+    @property
+    def flickers(self) -> bool:
+        """Whether there is 1/f noise."""
+        return bool((self.flicker_corner_hz > 0).any())
+
+    @property
+    def loads_its_input(self) -> bool:
+        """Whether any input has a capacitance: then summing nodes have a pole of their own."""
+        return bool((self.input_farad > 0).any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,16 +208,41 @@ class Elements:
         components: By role.
         counts: How many amplifiers of each role the circuit uses.
         amplifiers: The banks of real amplifiers; a role that is counted and has no bank is ideal.
+        programmable: Smallest (0: none at all) and largest value that can be written, of the roles that hold the
+            matrix.
+        noise_kelvin: Temperature of every kind of resistor that is heard by its thermal noise; empty: none is.
+        noise_bandwidth_hz: One-pole bandwidth of the generators of Role.NOISE, (..., n); None for white.
     """
 
     n: int
     components: Mapping[Role, Component]
     counts: Mapping[Role, int]
     amplifiers: Mapping[Role, AmplifierBank]
+    programmable: Mapping[Role, tuple[float, float]] = field(default_factory=dict["Role", "tuple[float, float]"])
+    noise_kelvin: Mapping[Role, float] = field(default_factory=dict["Role", float])
+    noise_bandwidth_hz: Tensor | None = None
 
     def value(self, role: Role) -> Tensor:
         """Values of ``role``, shape (..., m)."""
         return self.components[role].value
+
+    def amplifier_bank(self) -> AmplifierBank | None:
+        """All real amplifiers as one bank, in the order of ``counts``; None where they are ideal."""
+        banks = [self.amplifiers[role] for role in self.counts if role in self.amplifiers]
+        return AmplifierBank.joined(banks) if banks else None
+
+    def thermal_factor(self, role: Role) -> float:
+        """4 k_B T of a kind of resistor, joule: its noise current has the density 4 k_B T G; 0 where it is silent."""
+        return 4 * BOLTZMANN_JOULE_PER_KELVIN * self.noise_kelvin.get(role, 0.0)
+
+    def noise_densities(self) -> Elements:
+        """The same circuit with 4 k_B T G, A^2/Hz, in the place of the conductance G of every resistor; 0 if silent."""
+        elements = self
+        for role in self.components:
+            if role.part is PartKind.RESISTOR:
+                factor = self.thermal_factor(role)
+                elements = elements.with_values(role, lambda c, factor=factor: factor * c.value)
+        return elements
 
     def with_values(self, role: Role, change: Callable[[Component], Tensor]) -> Elements:
         """The same elements with ``change(component)`` as the values of ``role`` (unchanged if there are none)."""
@@ -176,35 +259,29 @@ class Elements:
         """The same elements with ``bank`` as the amplifiers of ``role``."""
         return replace(self, amplifiers={**self.amplifiers, role: bank})
 
-    def chip(self, number: int) -> Elements:
-        """The elements of one chip of a batch."""
-        components = {role: replace(c, value=_pick(c.value, number)) for role, c in self.components.items()}
-        amplifiers = {
-            role: AmplifierBank(
-                _pick(a.open_loop_gain, number), _pick(a.gain_bandwidth_hz, number), _pick(a.offset_volt, number)
-            )
-            for role, a in self.amplifiers.items()
-        }
-        return replace(self, components=components, amplifiers=amplifiers)
+    def chip(self, number: int | slice) -> Elements:
+        """The elements of one chip of a batch, or of some of them, still with an axis for them."""
+
+        def pick(value: Tensor) -> Tensor:
+            return value[number] if value.ndim > 1 else value
+
+        return self._each(pick)
 
     def one_batch(self) -> Elements:
         """The same elements with the axis of the chips in every value, also where all chips are alike."""
-        shapes = [c.value.shape[:-1] for c in self.components.values()]
-        shapes += [bank.offset_volt.shape[:-1] for bank in self.amplifiers.values()]
-        batch = max(shapes, key=len)
-        elements = self
-        for role in self.components:
-            elements = elements.with_values(role, lambda c: c.value.expand(*batch, c.value.shape[-1]))
-        for role, bank in self.amplifiers.items():
-            wide = AmplifierBank(
-                *(
-                    v.expand(*batch, v.shape[-1])
-                    for v in (bank.open_loop_gain, bank.gain_bandwidth_hz, bank.offset_volt)
-                )
-            )
-            elements = elements.with_amplifiers(role, wide)
-        return elements
+        batch = max((value.shape[:-1] for value in self._values()), key=len)
+        return self._each(lambda value: value.expand(*batch, value.shape[-1]))
 
+    def _values(self) -> list[Tensor]:
+        found = [c.value for c in self.components.values()]
+        found += [value for bank in self.amplifiers.values() for value in bank.values()]
+        return found if self.noise_bandwidth_hz is None else [*found, self.noise_bandwidth_hz]
 
-def _pick(value: Tensor, number: int) -> Tensor:
-    return value[number] if value.ndim > 1 else value
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Elements:
+        bandwidth = self.noise_bandwidth_hz
+        return replace(
+            self,
+            components={role: replace(c, value=change(c.value)) for role, c in self.components.items()},
+            amplifiers={role: bank.each(change) for role, bank in self.amplifiers.items()},
+            noise_bandwidth_hz=None if bandwidth is None else change(bandwidth),
+        )

@@ -1,14 +1,13 @@
-"""Tank inductors: value and tolerance."""
+"""Tank inductors: value, tolerance and series resistance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
-from torch import Tensor
-
-from tngd_hw.hardware.elements import Elements, Inventory, PartKind, Role, roles_of
-from tngd_hw.hardware.fields import Fraction, Part, Positive
-from tngd_hw.hardware.resistors import relative_deviations, with_deviations
+from tngd_hw.hardware.draws import Die, Draws, relative_deviations, with_deviations
+from tngd_hw.hardware.elements import Component, Elements, PartKind, Role
+from tngd_hw.hardware.fields import Fraction, Part, Physical, Positive
 
 __all__ = ["Inductors"]
 
@@ -19,18 +18,25 @@ class Inductors(Part):
     Attributes:
         inductance_henry: Nominal value.
         tolerance_dtod: Relative standard deviation of each inductance, Gaussian, drawn once a chip: L (1 + s z).
+        series_ohm: Series resistance of each inductor: a loss, and a bath at the chip's own temperature.
     """
 
     inductance_henry: Positive = 1e-5
     tolerance_dtod: Fraction = 0.0
+    series_ohm: Physical = 0.0
 
-    def draw(self, inventory: Inventory, seed: int, chip: int) -> Mapping[Role, Tensor]:
-        """Relative deviations of every inductor of one die; shape (rows, columns) a role."""
-        roles = roles_of(PartKind.INDUCTOR)
-        return relative_deviations(
-            "inductors.tolerance", self.tolerance_dtod, roles, inventory=inventory, seed=seed, chip=chip
-        )
+    EFFECTS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "loss": {"series_ohm": 0.0},
+        "tolerance": {"tolerance_dtod": 0.0},
+    }
 
-    def apply(self, elements: Elements, deviations: Mapping[Role, Tensor]) -> Elements:
-        """Inductances L (1 + deviation) of the chip."""
-        return with_deviations(elements, deviations, inverse=False)
+    def draw(self, die: Die) -> Draws:
+        """``tolerance``: relative deviations of every inductor of one die."""
+        return relative_deviations("inductors", self.tolerance_dtod, PartKind.INDUCTOR, die)
+
+    def apply(self, elements: Elements, draws: Draws) -> Elements:
+        """Inductances L (1 + deviation) of the chip, with their series resistances."""
+        elements = with_deviations(elements, draws, inverse=False)
+        if self.series_ohm == 0 or Role.TANK_INDUCTOR not in elements.components:
+            return elements
+        return elements.with_component(Role.INDUCTOR_LOSS, Component.per_node(1.0 / self.series_ohm, elements.n))

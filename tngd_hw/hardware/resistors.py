@@ -1,20 +1,17 @@
-"""Programmable resistors: their range and their tolerance."""
+"""Programmable resistors: their range, their tolerance and their matching."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from typing import ClassVar, Self
 
-import torch
 from pydantic import model_validator
-from torch import Tensor
 
-from tngd_hw.hardware.elements import Elements, Inventory, PartKind, Role, roles_of
-from tngd_hw.hardware.fields import Fraction, Part, Positive
-from tngd_hw.outcome import MisuseError
-from tngd_hw.random import stream
+from tngd_hw.hardware.draws import Die, Draws, matching_sigma, relative_deviations, with_deviations
+from tngd_hw.hardware.elements import Elements, PartKind
+from tngd_hw.hardware.fields import Fraction, Part, Physical, Positive
 
-__all__ = ["Resistors", "relative_deviations", "with_deviations"]
+__all__ = ["Resistors"]
 
 
 class Resistors(Part):
@@ -25,62 +22,35 @@ class Resistors(Part):
         largest_ohm: Largest resistance that can be programmed, or None for no limit; an entry of a matrix that would
             need more has either this resistance or none, whichever is nearer in conductance.
         tolerance_dtod: Relative standard deviation of each resistance, Gaussian, drawn once a chip: R (1 + s z).
+        matching_um: Pelgrom coefficient A_R; adds A_R/sqrt(area) to the tolerance in quadrature.
+        area_um2: Area W L of one resistor.
     """
 
     resistance_ohm: Positive = 1e3
     largest_ohm: Positive | None = None
     tolerance_dtod: Fraction = 0.0
+    matching_um: Physical = 0.0
+    area_um2: Positive = 1.0
+
+    EFFECTS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "range": {"largest_ohm": None},
+        "tolerance": {"tolerance_dtod": 0.0, "matching_um": 0.0},
+    }
 
     @model_validator(mode="after")
     def _range_is_not_empty(self) -> Self:
-        if self.largest_ohm is not None and self.largest_ohm < self.resistance_ohm:
+        if self.largest_ohm is not None and self.largest_ohm <= self.resistance_ohm:
             raise ValueError(
-                f"largest_ohm = {self.largest_ohm:g} is below resistance_ohm = {self.resistance_ohm:g}, the smallest "
-                "resistance: exchange them"
+                f"largest_ohm = {self.largest_ohm:g} is not above resistance_ohm = {self.resistance_ohm:g}, the "
+                "smallest resistance: give a larger one, or leave it out for no limit"
             )
         return self
 
-    def draw(self, inventory: Inventory, seed: int, chip: int) -> Mapping[Role, Tensor]:
-        """Relative deviations of every resistor of one die; shape (rows, columns) a role."""
-        return relative_deviations(
-            "resistors.tolerance",
-            self.tolerance_dtod,
-            roles_of(PartKind.RESISTOR),
-            inventory=inventory,
-            seed=seed,
-            chip=chip,
-        )
+    def draw(self, die: Die) -> Draws:
+        """``tolerance``: relative deviations of every resistor of one die."""
+        sigma = matching_sigma(self.tolerance_dtod, self.matching_um, self.area_um2)
+        return relative_deviations("resistors", sigma, PartKind.RESISTOR, die)
 
-    def apply(self, elements: Elements, deviations: Mapping[Role, Tensor]) -> Elements:
+    def apply(self, elements: Elements, draws: Draws) -> Elements:
         """Conductances G = 1/(R (1 + deviation)) of the chip."""
-        return with_deviations(elements, deviations, inverse=True)
-
-
-def relative_deviations(
-    part: str, sigma: float, roles: tuple[Role, ...], *, inventory: Inventory, seed: int, chip: int
-) -> Mapping[Role, Tensor]:
-    """Gaussian relative deviations, one keyed stream a role, so that roles never share draws."""
-    draws: dict[Role, Tensor] = {}
-    for role in roles:
-        if role in inventory and sigma > 0:
-            normal = stream(seed, f"{part}.{role.name}", chip).standard_normal(inventory[role])
-            if bool((sigma * normal <= -1).any()):
-                raise MisuseError(
-                    f"tolerance_dtod = {sigma:g}: chip {chip} of seed {seed} would have an {role.label} below 0; "
-                    "choose a smaller tolerance"
-                )
-            draws[role] = torch.from_numpy(sigma * normal)
-    return draws
-
-
-def with_deviations(elements: Elements, deviations: Mapping[Role, Tensor], *, inverse: bool) -> Elements:
-    """Values times (1 + deviation), or divided by it; a deviation array has shape (..., rows, columns)."""
-    for role, deviation in deviations.items():
-        factor = 1.0 + deviation
-        elements = elements.with_values(
-            role,
-            lambda c, factor=factor: (
-                c.value / factor[..., c.row, c.column] if inverse else c.value * factor[..., c.row, c.column]
-            ),
-        )
-    return elements
+        return with_deviations(elements, draws, inverse=True)

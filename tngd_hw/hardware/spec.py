@@ -5,25 +5,50 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import tomli_w
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import model_validator
 
 from tngd_hw.hardware.amplifiers import Amplifiers
 from tngd_hw.hardware.capacitors import Capacitors
-from tngd_hw.hardware.fields import Part
+from tngd_hw.hardware.converters import Adc, Dac
+from tngd_hw.hardware.dotted import differing, replaced, settings
+from tngd_hw.hardware.draws import Die, Draws
+from tngd_hw.hardware.effects import ENDS_OF_LEVELS, dotted_name, kept_values, named_effects, neutral_values
+from tngd_hw.hardware.elements import PartKind
+from tngd_hw.hardware.fields import Part, PartError
+from tngd_hw.hardware.generator import Generator
 from tngd_hw.hardware.inductors import Inductors
+from tngd_hw.hardware.memory import Memory
+from tngd_hw.hardware.mismatch import Mismatch
+from tngd_hw.hardware.noise import Noise
+from tngd_hw.hardware.programming import Programming
+from tngd_hw.hardware.reset import Reset
 from tngd_hw.hardware.resistors import Resistors
+from tngd_hw.hardware.temperature import Temperature
 from tngd_hw.hardware.transconductors import Transconductors
+from tngd_hw.hardware.wiring import Wiring
 from tngd_hw.outcome import MisuseError
 from tngd_hw.storage import write_text
 
-__all__ = ["HardwareSpec", "PhysicalPart"]
+__all__ = ["HardwareSpec", "PhysicalPart", "WrittenPart"]
 
-PhysicalPart = Resistors | Capacitors | Inductors | Transconductors | Amplifiers
+
+class WrittenPart(Protocol):
+    """A part that draws at every programming (``_std``)."""
+
+    def draw_write(self, die: Die) -> Draws:
+        """What one writing of one die draws; ``die.seed`` is the seed of the programming."""
+        ...
+
+
+PhysicalPart = (
+    Generator | Programming | Memory | Mismatch | Resistors | Capacitors | Inductors | Transconductors | Amplifiers
+    | Wiring | Temperature | Noise
+)  # fmt: skip
 """Everything that is drawn once a chip and acts on elements."""
 
 
@@ -37,6 +62,16 @@ class HardwareSpec(Part):
         inductors: Value and tolerance of the inductors.
         transconductors: Tolerance, gain and range of the transconductors.
         amplifiers: The operational amplifiers, or None for ideal ones (no finite gain, range or current).
+        programming: Levels of what holds the matrix, rounding and programming error.
+        memory: What written values become: fitted devices, drift, read noise, stuck devices.
+        mismatch: Corners, and deviations that the components of a die share.
+        temperature: Of operation, and the coefficients of every kind of part.
+        noise: Thermal noise of the parts.
+        generator: Of the injected noise.
+        wiring: Resistance, capacitance and leakage of the wires.
+        dac: The converters that put b and x0 on the chip.
+        adc: The converters that read its voltages.
+        reset: The switches that load x0.
     """
 
     name: str
@@ -45,14 +80,40 @@ class HardwareSpec(Part):
     inductors: Inductors = Inductors()
     transconductors: Transconductors = Transconductors()
     amplifiers: Amplifiers | None = None
+    programming: Programming = Programming()
+    memory: Memory = Memory()
+    mismatch: Mismatch = Mismatch()
+    temperature: Temperature = Temperature()
+    noise: Noise = Noise()
+    generator: Generator = Generator()
+    wiring: Wiring = Wiring()
+    dac: Dac = Dac()
+    adc: Adc = Adc()
+    reset: Reset = Reset()
+
+    @model_validator(mode="after")
+    def _programming_fits_the_range(self) -> Self:
+        """Levels that take a smallest value have one, and a fitted device has the conductances that were measured."""
+        spacing = self.programming.spacing.value
+        if self.programming.needs_smallest and self.resistors.largest_ohm is None and self.capacitors.stray_farad == 0:
+            says = f" = {spacing!r}: these levels start at a smallest value above 0; give resistors.largest_ohm"
+            raise PartError(f"programming.spacing{says}", [(("programming", "spacing"), says)])
+        model = self.memory.model
+        unit_us = 1e6 / self.resistors.resistance_ohm
+        if self.memory.device is not None and model is not None and unit_us > model.largest_us * (1 + 1e-6):
+            says = (
+                f" = {self.memory.device.value!r}: measured up to {model.largest_us:g} uS, and resistors.resistance_ohm"
+                f" = {self.resistors.resistance_ohm:g} is {unit_us:.4g} uS; give {1e6 / model.largest_us:.6g} or more"
+            )
+            raise PartError(f"memory.device{says}", [(("memory", "device"), says)])
+        return self
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> HardwareSpec:
         """Read a document of TOML or JSON; MisuseError names the dotted path, the value and what is allowed."""
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            raise MisuseError("; ".join(_sentence(e) for e in error.errors())) from None
+        if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+            raise MisuseError(f"hardware = {document!r}: a specification is a dictionary with text as keys")
+        return cls(**document)
 
     @classmethod
     def from_file(cls, path: str | Path) -> HardwareSpec:
@@ -67,8 +128,8 @@ class HardwareSpec(Part):
         return cls.from_dict(document)
 
     def to_dict(self) -> dict[str, Any]:
-        """The tree as plain data; parts that are absent are left out."""
-        return self.model_dump(exclude_none=True)
+        """The tree as plain data, enumerations by their values; parts and numbers that are absent are left out."""
+        return self.model_dump(mode="json", exclude_none=True)
 
     def to_file(self, path: str | Path) -> None:
         """Write TOML (or, by its ending, JSON)."""
@@ -84,28 +145,101 @@ class HardwareSpec(Part):
     def parts(self) -> dict[str, PhysicalPart]:
         """The parts that act on elements, by field name, in the order in which they are applied."""
         present: dict[str, PhysicalPart] = {
+            "generator": self.generator,
+            "programming": self.programming,
+            "memory": self.memory,
+            "mismatch": self.mismatch,
             "resistors": self.resistors,
             "capacitors": self.capacitors,
             "inductors": self.inductors,
             "transconductors": self.transconductors,
         }
-        return present if self.amplifiers is None else {**present, "amplifiers": self.amplifiers}
+        if self.amplifiers is not None:
+            present["amplifiers"] = self.amplifiers
+        return {**present, "temperature": self.temperature, "wiring": self.wiring, "noise": self.noise}
+
+    def ports(self) -> dict[str, Dac | Adc | Reset]:
+        """The parts at the ends of the wires, by field name: they act on what is put on a chip and read from it."""
+        return {"dac": self.dac, "adc": self.adc, "reset": self.reset}
+
+    def range_of(self, kind: PartKind) -> tuple[float, float]:
+        """Smallest (0: absent) and largest value of a programmable component: siemens or farad.
+
+        Raises:
+            MisuseError: A kind that holds no matrix.
+        """
+        unit, largest = 1.0 / self.resistors.resistance_ohm, self.resistors.largest_ohm
+        ranges = {
+            PartKind.RESISTOR: (0.0 if largest is None else 1.0 / largest, unit),
+            PartKind.TRANSCONDUCTOR: (0.0, unit),
+            PartKind.CAPACITOR: (self.capacitors.stray_farad, self.capacitors.capacitance_farad),
+        }
+        if kind not in ranges:
+            raise MisuseError(f"kind = {kind}: only resistors, transconductors and capacitors can be programmed")
+        return ranges[kind]
+
+    def written_parts(self) -> dict[str, WrittenPart]:
+        """Those of :meth:`parts` that also draw at every programming."""
+        return {"programming": self.programming, "memory": self.memory}
+
+    def with_value(self, path: str, value: object) -> HardwareSpec:
+        """The specification with another value at a dotted path, such as ``"resistors.tolerance_dtod"``.
+
+        A part that is absent appears, if its other fields have defaults.
+
+        Raises:
+            MisuseError: The path leads nowhere, or the value is not allowed there; everything is checked as in a file.
+        """
+        return HardwareSpec(**replaced(self, path, value))
+
+    def effects(self) -> tuple[str, ...]:
+        """Dotted names of the effects that are present, such as ``"resistors.tolerance"``: causes of error.
+
+        The ends of the range belong to ``"programming.levels"`` where there are levels: they lie between them.
+        """
+        present = [(name, effect) for name, part in self._all_parts().items() for effect in part.effects()]
+        ends = ENDS_OF_LEVELS if self.programming.has_levels else ()
+        return tuple(dotted_name(effect) for effect in present if effect not in ends)
+
+    def without(self, *names: str) -> HardwareSpec:
+        """The specification without these effects; the name of a part stands for all of its effects.
+
+        Nominal values stay: fields that belong to no effect, such as resistances, areas and output ranges.
+
+        Raises:
+            MisuseError: A name that is no effect; the nearest is offered.  Or what is left makes no chip.
+        """
+        parts = self._all_parts()
+        return self._with(neutral_values(parts, named_effects(parts, names, levels=self.programming.has_levels)))
+
+    def only(self, *names: str) -> HardwareSpec:
+        """The specification with these effects alone; without a name: none, the chip to compare others with.
+
+        Amplifiers stay, with a gain of 1e12 and a bandwidth of 1e12 Hz, so that scales do not change.
+
+        Raises:
+            MisuseError: A name that is no effect; the nearest is offered.
+        """
+        parts = self._all_parts()
+        kept = kept_values(parts, named_effects(parts, names, levels=self.programming.has_levels))
+        return self.without(*parts)._with(kept)
+
+    def differences(self, other: HardwareSpec) -> dict[str, tuple[object, object]]:
+        """Dotted path -> (value here, value in ``other``) where they differ; None for what is absent."""
+        return differing(self, other)
 
     def __str__(self) -> str:
-        """The name and what differs from the parts' defaults."""
-        changed = self.model_dump(exclude_defaults=True, exclude={"name"})
-        shown = ", ".join(f"{part}({_settings(fields)})" for part, fields in changed.items())
-        return f"{self.name}: {shown}" if shown else f"{self.name}: all defaults"
+        """The name, and what differs from the preset of that name, or else from the parts' defaults."""
+        from tngd_hw.hardware.presets import PRESETS  # not above: presets are made of this class
 
+        known = self.name in PRESETS
+        shown = settings(self, PRESETS[self.name]() if known else HardwareSpec(name=self.name))
+        return f"{self.name}: {shown or ('as the preset' if known else 'all defaults')}"
 
-def _settings(fields: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value:.6g}" for name, value in fields.items())
+    def _all_parts(self) -> dict[str, Part]:
+        return {name: part for name, part in self if isinstance(part, Part)}
 
-
-def _sentence(error: ErrorDetails) -> str:
-    path = ".".join(["hardware", *(str(step) for step in error["loc"])])
-    if error["type"] == "extra_forbidden":
-        return f"{path} = {error['input']!r}: unknown key; see tngd-hw presets for the keys"
-    field = "" if not error["loc"] else f"{error['loc'][-1]} = {error['input']!r}: "
-    message = error["msg"].removeprefix("Value error, ").removeprefix(field)
-    return f"{path} = {error['input']!r}: {message}"
+    def _with(self, values: Mapping[str, Mapping[str, object]]) -> HardwareSpec:
+        """The specification with other values of some fields, by part."""
+        parts = self._all_parts()
+        return self.changed({name: parts[name].changed(fields) for name, fields in values.items()})

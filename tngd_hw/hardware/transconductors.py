@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from tngd_hw.hardware.elements import Component, Elements, Inventory, PartKind, Role, roles_of
-from tngd_hw.hardware.fields import Fraction, Part, Positive
-from tngd_hw.hardware.resistors import relative_deviations, with_deviations
+from tngd_hw.hardware.draws import Die, Draws, matching_sigma, relative_deviations, with_deviations
+from tngd_hw.hardware.elements import Component, Elements, PartKind, Role
+from tngd_hw.hardware.fields import Fraction, Part, Physical, Positive
 
 __all__ = ["Transconductors"]
 
@@ -24,22 +25,30 @@ class Transconductors(Part):
         linear_range_volt: Largest input voltage of either sign that is taken for linear; None for no limit.  An OTA of
             i = g_m V tanh(v/V) is within 1 % of linear up to 0.17 V.
         tolerance_dtod: Relative standard deviation of each transconductance, Gaussian, drawn once a chip.
+        matching_um: Pelgrom coefficient of g_m; adds A/sqrt(area) to the tolerance in quadrature.
+        area_um2: Area W L of the matched pair of one transconductor.
     """
 
     intrinsic_gain: Positive | None = None
     linear_range_volt: Positive | None = None
     tolerance_dtod: Fraction = 0.0
+    matching_um: Physical = 0.0
+    area_um2: Positive = 1.0
 
-    def draw(self, inventory: Inventory, seed: int, chip: int) -> Mapping[Role, Tensor]:
-        """Relative deviations of every transconductor of one die; shape (rows, columns) a role."""
-        roles = roles_of(PartKind.TRANSCONDUCTOR)
-        return relative_deviations(
-            "transconductors.tolerance", self.tolerance_dtod, roles, inventory=inventory, seed=seed, chip=chip
-        )
+    EFFECTS: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "output_conductance": {"intrinsic_gain": None},
+        "range": {"linear_range_volt": None},
+        "tolerance": {"tolerance_dtod": 0.0, "matching_um": 0.0},
+    }
 
-    def apply(self, elements: Elements, deviations: Mapping[Role, Tensor]) -> Elements:
+    def draw(self, die: Die) -> Draws:
+        """``tolerance``: relative deviations of every transconductor of one die."""
+        sigma = matching_sigma(self.tolerance_dtod, self.matching_um, self.area_um2)
+        return relative_deviations("transconductors", sigma, PartKind.TRANSCONDUCTOR, die)
+
+    def apply(self, elements: Elements, draws: Draws) -> Elements:
         """Transconductances g_m (1 + deviation), and the output conductance that they add to every node."""
-        elements = with_deviations(elements, deviations, inverse=False)
+        elements = with_deviations(elements, draws, inverse=False)
         if self.intrinsic_gain is None or Role.TRANSCONDUCTOR not in elements.components:
             return elements
         load: Tensor = torch.zeros((), dtype=torch.float64)

@@ -16,11 +16,13 @@ def balancing_scale(F: Tensor) -> Tensor:
     States of one circuit are volts, amperes and volt-seconds; in their SI numbers a matrix such as [[-1e6, 1e9],
     [-1e3, 0]] has a norm a thousand times its eigenvalues.  Scaling by powers of two changes no digit.  The sweep is
     Osborne's, all indices at once and damped by a square root so that it converges; the diagonal takes part, so one-way
-    couplings shrink until they no longer matter.  Cost O(n^2).
+    couplings shrink until they no longer matter.  A symmetric matrix is balanced as it is.  Cost O(n^2).
 
     Source: E. E. Osborne, On pre-conditioning of matrices, J. ACM 7 (1960) 338.
     """
     magnitude = F.detach().abs()
+    if torch.equal(magnitude, magnitude.mT):
+        return torch.ones_like(magnitude[..., 0])
     log_scale = torch.zeros(F.shape[:-1], dtype=F.dtype, device=F.device)
     for _ in range(_SWEEPS):
         current = scaled(magnitude, torch.exp2(log_scale))

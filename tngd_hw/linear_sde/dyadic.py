@@ -3,24 +3,68 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
-from tngd_hw.linear_sde.balance import balancing_scale, scaled, scaled_norm
-from tngd_hw.linear_sde.doubling import TERMS, Power, doublings, first_psi, taylor_columns, unit_step
+from tngd_hw.linear_sde.balance import balancing_scale, scaled
+from tngd_hw.linear_sde.doubling import TERMS, Power, first_psi, taylor_columns, unit_step
 
-__all__ = ["dyadic_mean", "dyadic_products"]
+__all__ = ["DyadicPowers", "dyadic_mean"]
 
-
-def dyadic_products(F: Tensor, horizon: float) -> int:
-    """How many levels :func:`dyadic_mean` climbs: log2 of the horizon over the unit step."""
-    norm = float(scaled_norm(F.detach(), balancing_scale(F)).max())
-    ratio = horizon / unit_step(norm)
-    return max(0, math.floor(math.log2(ratio)) + 1) if ratio >= 1.0 else 0
+_MOST_KEPT_BYTES = 64 << 20
+"""The powers of one system that are kept for its next run; higher ones are formed again each time."""
 
 
-def dyadic_mean(F: Tensor, W: Tensor, X0: Tensor, times: Tensor) -> Tensor:
+class DyadicPowers:
+    """What :func:`dyadic_mean` needs of F alone: balanced units, and the powers exp(F 2^k h) as far as they were used.
+
+    One object serves every run of a system: a run after the first has no n^3 products to form, and the same bits.  At
+    most 64 MiB of powers are kept.
+
+    Attributes:
+        scale: Balancing units of the states, shape (..., n).
+        h: The unit step in s, a power of two with norm(F) h <= 1/2.
+        A: F h in these units, shape (..., n, n).
+    """
+
+    def __init__(self, F: Tensor) -> None:
+        """Balance F, shape (..., n, n), in 1/s; no power is formed yet."""
+        self.scale = balancing_scale(F)
+        balanced = scaled(F, self.scale)
+        self.h = unit_step(float(balanced.detach().abs().sum(-2).amax()))
+        self.A = balanced * self.h
+        self._kept: tuple[Power, ...] = ()
+        self._room = _MOST_KEPT_BYTES // (2 * F.numel() * F.element_size())
+
+    def __getstate__(self) -> Mapping[str, object]:
+        """Without the powers: another process forms its own."""
+        return self.__dict__ | {"_kept": ()}
+
+    @property
+    def kept(self) -> tuple[Power, ...]:
+        """Those that the next run need not form."""
+        return self._kept
+
+    def levels(self, horizon: float) -> int:
+        """How many levels :func:`dyadic_mean` climbs: log2 of the horizon over the unit step."""
+        ratio = horizon / self.h
+        return max(0, math.floor(math.log2(ratio)) + 1) if ratio >= 1.0 else 0
+
+    def __iter__(self) -> Iterator[Power]:
+        """The powers at h, 2 h, 4 h, ... without end."""
+        level = 0
+        power = Power.from_psi(first_psi(self.A)) if not self._kept else self._kept[0]
+        while True:
+            if level == len(self._kept) and level < self._room:
+                self._kept += (power,)
+            yield power
+            level += 1
+            power = self._kept[level] if level < len(self._kept) else power.doubled()
+
+
+def dyadic_mean(powers: DyadicPowers, W: Tensor, X0: Tensor, times: Tensor) -> Tensor:
     """Solve dx/dt = F x + w at all times at once.
 
     With h a power of two and norm(F) h <= 1/2, t = (f + sum of 2^k) h exactly, 0 <= f < 1.  The part f h is one Taylor
@@ -29,22 +73,21 @@ def dyadic_mean(F: Tensor, W: Tensor, X0: Tensor, times: Tensor) -> Tensor:
     Works for every F (defective, singular, unstable); differentiable.
 
     Args:
-        F: Drift, shape (..., n, n), in 1/s.
+        powers: Of the drift F, shape (..., n, n), in 1/s.
         W: Constant forcing, shape (..., n, k), in state per second.
         X0: Starts, shape (..., n, k).
         times: Shape (T,), in s, non-negative.
 
     Returns:
-        Shape (..., n, T, k).  Cost about (L + 6) n^3 + L n^2 T k / 2 multiplications, L = log2(2 norm(F) max(t)); the
-        error is about epsilon times norm(F) max(t) in the slowest mode, norm in balanced units.
+        Shape (..., n, T, k).  Cost about (L + 6) n^3 multiplications the first time, L = log2(2 norm(F) max(t)), and
+        L n^2 T k / 2 every time; the error is about epsilon times norm(F) max(t) in the slowest mode, norm in balanced
+        units.
     """
-    scale = balancing_scale(F)
-    h = unit_step(float(scaled_norm(F.detach(), scale).max()))
-    A, units = scaled(F, scale) * h, scale.unsqueeze(-1)
+    A, h, units = powers.A, powers.h, powers.scale.unsqueeze(-1)
     start, forcing = X0 / units, W * h / units
     whole = torch.floor(times / h)
     states = _fraction(taylor_columns(A, start, forcing), times / h - whole)
-    states = _climb(states, A, forcing, whole)
+    states = _climb(states, powers, forcing, whole)
     return states * units.unsqueeze(-1)
 
 
@@ -53,13 +96,13 @@ def _fraction(coefficients: Tensor, fraction: Tensor) -> Tensor:
     return (coefficients @ powers).transpose(-1, -2).contiguous()
 
 
-def _climb(states: Tensor, A: Tensor, forcing: Tensor, whole: Tensor) -> Tensor:
+def _climb(states: Tensor, powers: DyadicPowers, forcing: Tensor, whole: Tensor) -> Tensor:
     top = float(whole.max())
     if top < 1.0:
         return states
-    increment = _first_increment(A, forcing)
+    increment = _first_increment(powers.A, forcing)
     last = math.floor(math.log2(top))
-    for level, power in enumerate(doublings(Power.from_psi(first_psi(A)))):
+    for level, power in enumerate(powers):
         chosen = torch.nonzero(torch.remainder(torch.floor(whole * 2.0**-level), 2.0) == 1.0).squeeze(-1)
         if chosen.numel():
             part = states.index_select(-2, chosen)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tngd_hw.linear_sde.dense import eigh
-from tngd_hw.linear_sde.dyadic import dyadic_mean
+from tngd_hw.linear_sde.dyadic import DyadicPowers, dyadic_mean
 from tngd_hw.linear_sde.modal import exp_integral
 from tngd_hw.linear_sde.tensors import ArrayLike, as_times, real_tensor
 from tngd_hw.outcome import MisuseError
@@ -167,7 +167,7 @@ def _general_parts(system: LowRankSDE, projected: Tensor, when: Tensor) -> tuple
     F[r, r] = F[r + 1, r + 1] = -system.rate
     begin, push = torch.zeros((2, r + 2, 1), dtype=torch.float64, device=device)
     begin[r], push[r + 1] = 1.0, 1.0
-    small = dyadic_mean(F, push, begin, when).squeeze(-1).mT
+    small = dyadic_mean(DyadicPowers(F), push, begin, when).squeeze(-1).mT
     return small[:, r], small[:, r + 1], small[:, :r]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tngd_hw.linear_sde.dyadic import dyadic_mean, dyadic_products
+from tngd_hw.linear_sde.dyadic import DyadicPowers, dyadic_mean
 from tngd_hw.linear_sde.modal import modal_mean
 from tngd_hw.linear_sde.system import LinearSDE
 from tngd_hw.linear_sde.tensors import ArrayLike, as_times, as_vectors, common_batch
@@ -16,8 +16,11 @@ __all__ = ["MODAL_TOLERANCE", "mean_at", "propagate", "state_mean_at"]
 MODAL_TOLERANCE = 1e-11
 """An eigenbasis is used when its measured error is below this, else the dyadic products."""
 
-_EIGEN_COST = 60.0
-"""A non-symmetric eigen-decomposition takes about as long as products of 60 n^3 multiplications."""
+_EIGEN_COST, _SYMMETRIC_EIGEN_COST = 60.0, 12.0
+"""An eigen-decomposition with its check takes about as long as products of so many n^3 multiplications."""
+
+_MODAL_COST, _REAL_MODAL_COST = 4.0, 1.5
+"""n^2 multiplications a time and column in the eigenbasis, complex or real."""
 
 
 def state_mean_at(
@@ -26,7 +29,8 @@ def state_mean_at(
     """Mean of the states:  m(t) = e^(F t) x0 + (integral of e^(F s) over 0..t) E u.
 
     The eigenbasis does the work where its measured error is below 1e-11 and it is cheaper, else products of
-    exp(F 2^k h); neither inverts F, so integrators (zero eigenvalues) are exact.
+    exp(F 2^k h), which the system keeps for its next run.  Neither inverts F, so integrators (zero eigenvalues) are
+    exact.
 
     Args:
         sde: The system.
@@ -64,7 +68,8 @@ def mean_at(sde: LinearSDE, times: ArrayLike, *, x0: ArrayLike | None = None, u:
         MisuseError: Shapes that do not fit, NaN, negative or decreasing times.
     """
     states, inputs, columns = _solve(sde, times, x0, u)
-    outputs = sde.C.unsqueeze(-3) @ states + (sde.D @ inputs).unsqueeze(-3)
+    seen = states if sde.reads_states else sde.C.unsqueeze(-3) @ states
+    outputs = seen + (sde.D @ inputs).unsqueeze(-3)
     return outputs if columns else outputs.squeeze(-1)
 
 
@@ -94,13 +99,16 @@ def propagate(sde: LinearSDE, W: Tensor, starts: Tensor, times: Tensor) -> Tenso
     horizon = float(times[-1])
     wants_gradient = sde.requires_grad or W.requires_grad or starts.requires_grad
     pays = not wants_gradient and _modal_pays(sde, horizon, times.shape[0] * W.shape[-1])
-    if pays and sde.modal.error(horizon) <= MODAL_TOLERANCE:
+    if pays and sde.modal.holds(horizon, MODAL_TOLERANCE):
         return modal_mean(sde.modal, W, starts, times)
-    return dyadic_mean(sde.F, W, starts, times)
+    powers = DyadicPowers(sde.F) if wants_gradient else sde.powers  # a kept graph could be walked only once
+    return dyadic_mean(powers, W, starts, times)
 
 
 def _modal_pays(sde: LinearSDE, horizon: float, columns: int) -> bool:
-    """Compare multiplications; a basis that is there already costs nothing more."""
-    n, levels = sde.n_states, dyadic_products(sde.F, horizon)
-    eigen = 0.0 if "modal" in sde.__dict__ else (_EIGEN_COST / 4 if sde.structure.symmetric else _EIGEN_COST)
-    return eigen * n + 4.0 * columns < (levels + 6.0) * n + 0.5 * levels * columns
+    """Compare multiplications; a basis that is there already is used."""
+    if "modal" in sde.__dict__:
+        return True
+    n, levels = sde.n_states, sde.powers.levels(horizon)
+    eigen, each = (_SYMMETRIC_EIGEN_COST, _REAL_MODAL_COST) if sde.is_symmetric else (_EIGEN_COST, _MODAL_COST)
+    return eigen * n + each * columns < (levels + 6.0) * n + 0.5 * levels * columns

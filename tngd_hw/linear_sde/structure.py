@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tngd_hw.linear_sde.dense import eigh, frobenius, identity
 
-__all__ = ["Structure", "structure_of"]
+__all__ = ["Structure", "is_symmetric", "structure_of"]
 
 _TOLERANCE = 64 * torch.finfo(torch.float64).eps
 
@@ -45,12 +45,17 @@ def structure_of(F: Tensor, B: Tensor) -> Structure:
     largest = rates[..., -1:]
     singular = bool((rates <= F.shape[-1] * _TOLERANCE * largest).any())
     return Structure(
-        symmetric=_alike(F, F.mT, F.abs().amax((-2, -1), keepdim=True)),
+        symmetric=is_symmetric(F),
         reversible=_alike(F @ diffusion, diffusion @ F.mT, _product_size(F, diffusion)),
         isotropic=_is_isotropic(diffusion),
         normal_in_noise_metric=not singular and _is_normal(_in_noise_metric(F, rates, basis)),
         singular_noise=singular,
     )
+
+
+def is_symmetric(F: Tensor) -> bool:
+    """F = F^T in every batch member.  Cost O(n^2)."""
+    return _alike(F, F.mT, F.abs().amax((-2, -1), keepdim=True))
 
 
 def _alike(left: Tensor, right: Tensor, size: Tensor) -> bool:

@@ -9,14 +9,14 @@ In symbols        symbolic, symbolic_stamps, symbolic_system, symbolic_names, sy
 Others' circuits  pyspice
 """
 
-from tngd_hw.netlist.analyses import AcSweep, Analysis, NoiseSources, NoiseSweep, OperatingPoint, Spacing
+from tngd_hw.netlist.analyses import AcSweep, Analysis, NoiseSweep, OperatingPoint, Spacing
 from tngd_hw.netlist.behavioral import Behavioral, parse_behavioral
 from tngd_hw.netlist.cells import Cell, load_cell
 from tngd_hw.netlist.deck import Transient, write_deck
 from tngd_hw.netlist.flatten import flatten
 from tngd_hw.netlist.mna import StateEquations, initial_state, state_equations
 from tngd_hw.netlist.netlist import Netlist, NetlistBuilder
-from tngd_hw.netlist.noise_columns import CircuitNoise
+from tngd_hw.netlist.noise_columns import NoiseSources
 from tngd_hw.netlist.operating_point import DcSolution, operating_point
 from tngd_hw.netlist.pyspice import from_pyspice, to_pyspice
 from tngd_hw.netlist.reader import Deck, read_deck
@@ -30,7 +30,6 @@ __all__ = [
     "Analysis",
     "Behavioral",
     "Cell",
-    "CircuitNoise",
     "DcSolution",
     "Deck",
     "Instances",

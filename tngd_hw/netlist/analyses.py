@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tngd_hw.netlist.noise_columns import NoiseSources
 from tngd_hw.outcome import MisuseError
 
-__all__ = ["AcSweep", "Analysis", "NoiseSources", "NoiseSweep", "OperatingPoint", "Spacing", "Transient"]
+__all__ = ["AcSweep", "Analysis", "NoiseSweep", "OperatingPoint", "Spacing", "Transient", "with_an_end"]
 
+
+_GRID_TOLERANCE = 1e-6
+"""A frequency above the last one by this part of a step is in the grid: the ``reltol`` of our decks."""
+
+_ROUNDING = 1e-12
+"""What rounding may take from a whole step."""
 
 MOST_TIME_STEPS = 1e8
 """A transient of more steps is refused."""
@@ -20,16 +27,6 @@ class Spacing(enum.Enum):
     DECADE = "dec"
     OCTAVE = "oct"
     LINEAR = "lin"
-
-
-class NoiseSources(enum.Enum):
-    """Which noise a deck with a :class:`NoiseSweep` contains."""
-
-    INJECTED = "injected"
-    """Only the current sources' ``noise_psd``: every resistor, those in cells included, is written with noisy=0."""
-
-    ALL = "all"
-    """The injected noise and the thermal noise of every resistor that is not noiseless itself."""
 
 
 def _refuse_unless(right: bool, what: str, value: object, expected: str) -> None:
@@ -132,3 +129,18 @@ class Transient:
 
 
 Analysis = OperatingPoint | AcSweep | NoiseSweep | Transient
+
+
+def with_an_end(sweep: AcSweep) -> AcSweep:
+    """The same frequencies in words that ngspice 39 comes to an end of, which it never does below one step of ``dec``.
+
+    Such a band is its first frequency, or a whole step where it misses that by less than a step times ``reltol``.
+    """
+    if sweep.spacing is not Spacing.DECADE:
+        return sweep
+    ratio, step = sweep.stop_hz / sweep.start_hz, 10 ** (1 / sweep.points_per_decade)
+    if ratio > step * (1 + _ROUNDING):
+        return sweep
+    if ratio * (1 + _GRID_TOLERANCE * step) >= step:
+        return replace(sweep, stop_hz=sweep.start_hz * step * (1 + 2 * _ROUNDING))
+    return replace(sweep, points_per_decade=1, stop_hz=sweep.start_hz, spacing=Spacing.LINEAR)

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tngd_hw.netlist.analyses import AcSweep, Analysis, NoiseSources, NoiseSweep, OperatingPoint, Spacing, Transient
+from tngd_hw.netlist.analyses import AcSweep, Analysis, NoiseSweep, OperatingPoint, Spacing, Transient
 from tngd_hw.netlist.cards import Card, NameMap, card_error, located, split_assignments, split_words
 from tngd_hw.netlist.columns import number_of
 from tngd_hw.netlist.element_cards import node_name, parse_switch_model
 from tngd_hw.netlist.expression import evaluate, names_in
+from tngd_hw.netlist.noise_columns import NoiseSources
 from tngd_hw.netlist.tables import GROUND, Floats, SwitchModel
 from tngd_hw.outcome import MisuseError
 

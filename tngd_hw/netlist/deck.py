@@ -10,11 +10,12 @@ from typing import cast
 
 import numpy as np
 
-from tngd_hw.netlist.analyses import AcSweep, Analysis, NoiseSources, NoiseSweep, OperatingPoint, Transient
+from tngd_hw.netlist.analyses import AcSweep, Analysis, NoiseSweep, OperatingPoint, Transient, with_an_end
 from tngd_hw.netlist.behavioral import parse_behavioral
 from tngd_hw.netlist.cells import Cell, load_cell, parse_cell, silenced, switch_names
 from tngd_hw.netlist.element_cards import switch_model_card
 from tngd_hw.netlist.netlist import ROOM_KELVIN, Netlist
+from tngd_hw.netlist.noise_columns import NoiseSources
 from tngd_hw.netlist.tables import Instances, Kind, SwitchModel, Table, check_names
 from tngd_hw.netlist.waveform import Waveform
 from tngd_hw.outcome import MisuseError
@@ -37,11 +38,12 @@ _DEFAULT_TOLERANCES = Transient(1.0, 1.0, 1.0)
 def write_deck(netlist: Netlist, *analyses: Analysis, standalone: bool = False) -> str:
     """The deck: title, cells, elements, analyses; only ``netlist.outputs`` are saved (every node where there are none).
 
-    Node k is written as its name, ground as 0.  With a :class:`NoiseSweep`, each current source with ``noise_psd``
-    gets an instance of the cell ``white_noise`` beside it, and resistors are noisy as its ``sources`` says; without
-    one, noise densities are not written.  A resistor's own temperature is written as ``dtemp``, since ngspice 39
-    leaves ``temp`` out of its noise.  KLU is not asked for where there is a noise sweep, which it cannot do.
-    A ``standalone`` deck prints its outputs too, which ``ngspice -b deck.cir`` without a raw file asks for.
+    Node k is written as its name, ground as 0.  A :class:`NoiseSweep` says by its ``sources`` which noise is written:
+    a current source with ``noise_psd`` gets an instance of the cell ``white_noise`` beside it, or resistors get
+    noisy=0; without a sweep, noise densities are not written.  A resistor's own temperature is written as ``dtemp``,
+    since ngspice 39 leaves ``temp`` out of its noise.  KLU is not asked for where there is a noise sweep, which it
+    cannot do.  An AC sweep over less than one step of ``dec`` is written as its one frequency: ngspice 39 would run for
+    ever.  A ``standalone`` deck prints its outputs too, which ``ngspice -b deck.cir`` without a raw file asks for.
     Cost: about 1 microsecond an element.
 
     Raises:
@@ -59,7 +61,7 @@ def write_deck(netlist: Netlist, *analyses: Analysis, standalone: bool = False) 
         lines.extend(_table_cards(table, names, models, netlist.temperature_kelvin))
     for group in netlist.instances:
         lines.extend(_instance_cards(group, names))
-    if noise is not None:
+    if noise is not None and noise.has_injected:
         lines.extend(_noise_cards(netlist))
     outputs = " ".join(f"v({name})" for name in netlist.outputs or names[1:])
     if netlist.temperature_kelvin != ROOM_KELVIN:
@@ -97,9 +99,9 @@ def _noise_sources(analyses: Sequence[Analysis]) -> NoiseSources | None:
 
 def _cells(netlist: Netlist, noise: NoiseSources | None) -> list[Cell]:
     cells = dict(netlist.cells)
-    if noise is NoiseSources.INJECTED:
+    if noise is not None and not noise.has_thermal:
         cells = {name: cell if name == NOISE_CELL else silenced(cell) for name, cell in cells.items()}
-    if noise is not None and _has_noise(netlist):
+    if noise is not None and noise.has_injected and _has_noise(netlist):
         cells.setdefault(NOISE_CELL, load_cell(NOISE_CELL))
         if cells[NOISE_CELL] != load_cell(NOISE_CELL):
             raise MisuseError(f"cell {NOISE_CELL!r} of {netlist.title!r} is not the library's: give it another name")
@@ -121,10 +123,13 @@ def _has_noise(netlist: Netlist) -> bool:
 
 
 def _with_analyses(netlist: Netlist, analyses: Sequence[Analysis], noise: NoiseSources | None) -> Iterator[Table]:
-    """The tables as this deck needs them: silent resistors, an AC amplitude at the source noise is referred to."""
+    """The tables as this deck needs them: whole waveforms, silent resistors, an AC amplitude at a noise's source."""
+    times = next(((a.step_s, a.stop_s) for a in analyses if isinstance(a, Transient)), None)
     referred = [netlist.source(a.source) for a in analyses if isinstance(a, NoiseSweep)]
-    for table in netlist.tables:
-        if table.kind is Kind.RESISTOR and noise is NoiseSources.INJECTED:
+    for given in netlist.tables:
+        waves = () if times is None else tuple(wave and wave.with_defaults(*times) for wave in given.waveforms)
+        table = replace(given, waveforms=waves) if waves else given  # versions of ngspice differ in what 0 stands for
+        if table.kind is Kind.RESISTOR and noise is not None and not noise.has_thermal:
             yield replace(table, noiseless=np.ones(len(table), dtype=np.bool_))
         elif rows := [row for kind, row in referred if kind is table.kind]:
             ac = np.zeros(len(table), dtype=np.complex128) if table.ac is None else table.ac.copy()
@@ -257,7 +262,7 @@ def _analysis_card(netlist: Netlist, analysis: Analysis) -> str:
         case OperatingPoint():
             return ".op"
         case AcSweep():
-            return f".ac {_sweep(analysis)}"
+            return f".ac {_sweep(with_an_end(analysis))}"
         case NoiseSweep():
             for node in (analysis.output, *([analysis.reference] if analysis.reference is not None else [])):
                 if node not in netlist.node_names:

@@ -113,7 +113,7 @@ def whole_circuit(part: ResistivePart, drive: Floats, outputs: Ints) -> CircuitD
     E, A, C = np.zeros((n, n)), np.zeros((n, n)), np.zeros((len(outputs), n))
     E[:s, :s] = storage.normalized()
     A[:s, s:] = part.readout.toarray() * scale[:, None]
-    A[s:, :s], A[s:, s:] = part.sources() * scale, -part.matrix.toarray()
+    A[s:, :s], A[s:, s:] = part.sources().toarray() * scale, -part.matrix.toarray()
     B = np.vstack([np.zeros((s, drive.shape[1])), drive])
     size = np.abs(A[s:]).max(axis=1, initial=0.0, keepdims=True)
     size[size == 0] = 1.0

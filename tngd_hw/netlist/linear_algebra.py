@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scipy import sparse
     from scipy.sparse.linalg import SuperLU
 
-__all__ = ["solved", "sparse_product", "transposed_solve", "upper_triangle"]
+__all__ = ["solved", "sparse_product", "upper_triangle"]
 
 
 def upper_triangle(matrix: Floats) -> Floats:
@@ -22,18 +22,11 @@ def upper_triangle(matrix: Floats) -> Floats:
     return cast("Floats", np.linalg.qr(matrix, mode="r"))
 
 
-def solved(lu: SuperLU, right: Floats) -> Floats:
-    """M^-1 right, shape (size, any), also for no columns."""
-    return _solved(lu, right, "N")
+def solved(lu: SuperLU, right: Floats, trans: str) -> Floats:
+    """M^-1 right ("N") or M^-T right ("T"), shape (size, any), also for no columns.
 
-
-def transposed_solve(lu: SuperLU, right: Floats) -> Floats:
-    """M^-T right, shape (size, any)."""
-    return _solved(lu, right, "T")
-
-
-def _solved(lu: SuperLU, right: Floats, trans: str) -> Floats:
-    """On one BLAS thread: SuperLU calls BLAS for every supernode, and threads cost it a factor of 3 and more."""
+    On one BLAS thread: SuperLU calls BLAS for every supernode, and threads cost it a factor of 3 and more.
+    """
     if not right.size:
         return right.copy()
     with _blas().limit(limits=1, user_api="blas"):

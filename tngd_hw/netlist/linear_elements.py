@@ -47,7 +47,7 @@ def linear_elements(netlist: Netlist, *, moving: Collection[str] = ()) -> Netlis
 
 
 def _resistors(flat: Netlist, switches: Table, moving: Collection[str]) -> Table:
-    driven = {flat.source(label) for label in moving}
+    driven = set(flat.sources(moving))
     forest = Forest(len(flat.node_names))
     voltages = flat.table(Kind.VOLTAGE_SOURCE)
     if voltages is not None:

@@ -20,15 +20,16 @@ from typing import cast
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist.descriptor import CircuitDescriptor, from_answers, reduced_circuit, whole_circuit
 from tngd_hw.netlist.index_reduction import Reduced
-from tngd_hw.netlist.linear_algebra import solved, sparse_product
+from tngd_hw.netlist.linear_algebra import sparse_product
 from tngd_hw.netlist.linear_elements import linear_elements
 from tngd_hw.netlist.loops import dependent_storage, listed
 from tngd_hw.netlist.netlist import Netlist
-from tngd_hw.netlist.noise_columns import CircuitNoise, NoiseCurrents, noise_answers, noise_currents, square_root
+from tngd_hw.netlist.noise_columns import NoiseCurrents, NoiseSources, noise_answers, noise_currents, square_root
 from tngd_hw.netlist.resistive import CONSTANT_INPUT, ResistivePart, drive_columns
 from tngd_hw.netlist.storage import Storage, storage_elements
 from tngd_hw.netlist.tables import Floats, Ints
@@ -73,7 +74,7 @@ class StateEquations:
 
 
 def state_equations(
-    netlist: Netlist, *, noise: CircuitNoise = CircuitNoise.INJECTED, reduce_noise: bool = True
+    netlist: Netlist, *, noise: NoiseSources = NoiseSources.INJECTED, reduce_noise: bool = True
 ) -> StateEquations:
     """Equations dx = (F x + E u) dt + B dW, y = C x + D u + D_w xi of ``netlist``.
 
@@ -96,14 +97,15 @@ def state_equations(
     storage = _some_storage(flat)
     dependent = dependent_storage(flat)
     part = ResistivePart(flat, storage, storage.capacitor ^ dependent)
-    outputs = np.array([flat.node_names.index(name) - 1 for name in flat.outputs], dtype=np.int64)
+    number = {name: k for k, name in enumerate(flat.node_names[1:])}
+    outputs = np.array([number[name] for name in flat.outputs], dtype=np.int64)
     currents = noise_currents(flat, noise)
     answers = _answers(part, outputs, currents, reduce_noise=reduce_noise)
     if answers is None:
         part = ResistivePart(flat, storage, storage.capacitor)
         drive, columns = drive_columns(part, flat.inputs), currents.columns(part.size, part.reference_ohm)
         random = square_root(columns) if reduce_noise and len(currents) > part.size else columns.toarray()
-        circuit = whole_circuit(part, np.hstack([drive.matrix, random]), outputs)
+        circuit = whole_circuit(part, np.hstack([drive.matrix.toarray(), random]), outputs)
         return _reduced_equations(flat, storage, circuit, drive.values, currents, reduce_noise=reduce_noise)
     if dependent.any() or not storage.independent:
         circuit = from_answers(part, dependent, answers.sources, np.hstack([answers.inputs, answers.noise]))
@@ -128,7 +130,7 @@ def initial_state(netlist: Netlist) -> torch.Tensor:
 def _linear(netlist: Netlist) -> Netlist:
     """Cells expanded, switches as resistors; a source that moves has to be an input."""
     flat = linear_elements(netlist, moving=netlist.inputs)
-    driven = {flat.source(label) for label in flat.inputs}
+    driven = set(flat.sources(flat.inputs))
     for table in flat.tables:
         for row, (name, wave) in enumerate(zip(table.names, table.waveforms, strict=False)):
             if wave is not None and (table.kind, row) not in driven:
@@ -161,16 +163,16 @@ class _Answers:
 
 def _answers(part: ResistivePart, outputs: Ints, currents: NoiseCurrents, *, reduce_noise: bool) -> _Answers | None:
     """Solve the resistive part; None where it is singular."""
-    lu = part.factor()
-    if lu is None:
+    factors = part.factor()
+    if factors is None:
         return None
     drive = drive_columns(part, part.flat.inputs)
-    right = np.hstack([part.sources(), drive.matrix])
-    solution = solved(lu, right)
+    right = sparse.csc_array(sparse.hstack([part.sources(), drive.matrix]))
+    solution = factors.solve(right)
     part.check(solution, right)
     found = np.vstack([sparse_product(part.readout, solution), solution[outputs]])
     s = len(part.storage)
-    noise = noise_answers(part, lu, outputs, currents, reduce_noise=reduce_noise)
+    noise = noise_answers(part, factors, outputs, currents, reduce_noise=reduce_noise)
     return _Answers(found[:, :s], found[:, s:], noise, drive.values)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from tngd_hw.netlist.tables import (
     Table,
     check_names,
     joined,
+    refuse_duplicates,
 )
 from tngd_hw.netlist.waveform import Waveform
 from tngd_hw.outcome import MisuseError
@@ -73,14 +74,22 @@ class Netlist:
         Raises:
             MisuseError: No such source, or two.
         """
-        tables = [table for table in self.tables if table.kind.is_source]
-        found = [(table.kind, table.names.index(label)) for table in tables if label in table.names]
+        return self.sources([label])[0]
+
+    def sources(self, labels: Iterable[str]) -> list[tuple[Kind, int]]:
+        """:meth:`source` of many labels at once."""
+        rows = [
+            (table.kind, {name: row for row, name in enumerate(table.names)})
+            for table in self.tables
+            if table.kind.is_source
+        ]
+        return [self._place(label, rows) for label in labels]
+
+    def _place(self, label: str, rows: list[tuple[Kind, dict[str, int]]]) -> tuple[Kind, int]:
+        found = [(kind, row[label]) for kind, row in rows if label in row]
         if not found:
-            found = [
-                (table.kind, table.names.index(label[1:]))
-                for table in tables
-                if label[:1] == table.kind.value.lower() and label[1:] in table.names
-            ]
+            bare = label[1:]
+            found = [(kind, row[bare]) for kind, row in rows if label[:1] == kind.value.lower() and bare in row]
         if len(found) != 1:
             raise MisuseError(f"{label!r} means {len(found)} sources of {self.title!r}; names: {self._source_names()}")
         return found[0]
@@ -174,8 +183,8 @@ class NetlistBuilder:
         if not self.title.isprintable():
             raise MisuseError(f"title {self.title!r}: expected one line of text (it is the first line of the deck)")
         for table in tables:
-            _refuse_duplicates(table.kind.value, table.names)
-        _refuse_duplicates("X", [name for group in instances for name in group.names])
+            refuse_duplicates(table.kind.value, table.names)
+        refuse_duplicates("X", [name for group in instances for name in group.names])
         for group in (*tables, *instances):
             if group.nodes.size and not 0 <= group.nodes.min() <= group.nodes.max() < len(self._index):
                 raise MisuseError(f"netlist {self.title!r}: a node number outside 0 to {len(self._index) - 1}")
@@ -207,14 +216,6 @@ def _joined_instances(groups: list[Instances]) -> Instances:
         nodes=np.concatenate([group.nodes for group in groups]),
         parameters={name: np.concatenate([group.parameters[name] for group in groups]) for name in names},
     )
-
-
-def _refuse_duplicates(letter: str, names: Sequence[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise MisuseError(f"element {letter}{name} is there twice: give every element of a kind its own name")
-        seen.add(name)
 
 
 def _collect_cells(name: str, cells: dict[str, Cell]) -> None:

@@ -13,31 +13,43 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from tngd_hw.netlist.linear_algebra import solved, sparse_product, transposed_solve, upper_triangle
+from tngd_hw.netlist.linear_algebra import sparse_product, upper_triangle
 from tngd_hw.netlist.linear_elements import SWITCH_PREFIX
 from tngd_hw.netlist.netlist import Netlist
 from tngd_hw.netlist.tables import Floats, Ints, Kind
 from tngd_hw.units import BOLTZMANN_JOULE_PER_KELVIN
 
 if TYPE_CHECKING:
-    from scipy.sparse.linalg import SuperLU
-
+    from tngd_hw.netlist.factors import Factors
     from tngd_hw.netlist.resistive import ResistivePart
 
-__all__ = ["CircuitNoise", "NoiseCurrents", "noise_answers", "noise_currents", "square_root"]
+__all__ = ["NoiseCurrents", "NoiseSources", "noise_answers", "noise_currents", "square_root"]
 
 
-class CircuitNoise(enum.Enum):
-    """Which noise the equations have.
-
-    INJECTED: the white currents of I sources with ``noise_psd``.  THERMAL: every resistor at its own temperature, the
-    on or off resistance of switches included; a negative resistor stands for an active circuit whose noise it does not
-    tell, so it has none, as a ``noiseless`` one.  ALL: both.
-    """
+class NoiseSources(enum.Enum):
+    """Which noise sources of a circuit are heard: in its equations, and in a deck with a ``.noise`` analysis."""
 
     INJECTED = "injected"
+    """The white currents of I sources with ``noise_psd``; in decks every resistor is written with noisy=0."""
+
     THERMAL = "thermal"
+    """Every resistor at its own temperature, the on or off resistance of switches included, save ``noiseless`` ones.
+
+    In the equations a negative resistor has none: it stands for an active circuit whose noise it does not tell.
+    """
+
     ALL = "all"
+    """Both."""
+
+    @property
+    def has_injected(self) -> bool:
+        """Whether current sources with ``noise_psd`` are heard."""
+        return self is not NoiseSources.THERMAL
+
+    @property
+    def has_thermal(self) -> bool:
+        """Whether resistors are heard."""
+        return self is not NoiseSources.INJECTED
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +87,13 @@ class NoiseCurrents:
         return NoiseCurrents(tuple(f"n{k}" for k in range(len(pairs))), pairs, psd)
 
 
-def noise_currents(flat: Netlist, sources: CircuitNoise) -> NoiseCurrents:
+def noise_currents(flat: Netlist, sources: NoiseSources) -> NoiseCurrents:
     """The noise currents of a circuit without cells; those of no strength, or with both ends on one node, left out."""
     found: list[tuple[list[str], Ints, Floats]] = []
     currents, resistors = flat.table(Kind.CURRENT_SOURCE), flat.table(Kind.RESISTOR)
-    if sources is not CircuitNoise.THERMAL and currents is not None and currents.noise_psd is not None:
+    if sources.has_injected and currents is not None and currents.noise_psd is not None:
         found.append(([f"i{name}" for name in currents.names], currents.nodes, currents.noise_psd))
-    if sources is not CircuitNoise.INJECTED and resistors is not None:
+    if sources.has_thermal and resistors is not None:
         kelvin = np.full(len(resistors), flat.temperature_kelvin)
         if resistors.temperature_kelvin is not None:
             kelvin = np.where(np.isnan(resistors.temperature_kelvin), kelvin, resistors.temperature_kelvin)
@@ -117,7 +129,7 @@ def square_root(columns: Floats | sparse.csc_array) -> Floats:
 
 
 def noise_answers(
-    part: ResistivePart, lu: SuperLU, outputs: Ints, currents: NoiseCurrents, *, reduce_noise: bool
+    part: ResistivePart, factors: Factors, outputs: Ints, currents: NoiseCurrents, *, reduce_noise: bool
 ) -> Floats:
     """Flows and outputs (s + p rows) to every noise source, shape (s + p, q), q at most s + p where reduced.
 
@@ -126,16 +138,16 @@ def noise_answers(
     amplifier) is ground to the noise.
     """
     rows = len(part.storage) + len(outputs)
+    if len(currents) == 0:
+        return np.zeros((rows, 0))
     columns = currents.columns(part.size, part.reference_ohm)
     if len(currents) <= rows:
-        right = columns.toarray()
-        solution = solved(lu, right)
-        part.check(solution, right)
+        solution = factors.solve(columns)
+        part.check(solution, columns)
         return np.vstack([sparse_product(part.readout, solution), solution[outputs]])
-    reading = np.zeros((part.size, rows))
-    reading[:, : len(part.storage)] = part.readout.toarray().T
-    reading[outputs, len(part.storage) + np.arange(len(outputs))] = 1.0
-    Z = transposed_solve(lu, reading)
+    p = len(outputs)
+    volts = sparse.csc_array((np.ones(p), (outputs, np.arange(p))), shape=(part.size, p))
+    Z = factors.solve_transposed(sparse.csc_array(sparse.hstack([part.readout.T, volts])))
     if not reduce_noise:
         return sparse_product(sparse.csr_array(columns.T), Z).T
     deaf = np.append(False, ~Z[: part.n_nodes].any(axis=1))  # ground first

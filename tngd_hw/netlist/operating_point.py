@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tngd_hw.netlist.descriptor import singular_circuit
-from tngd_hw.netlist.linear_algebra import solved
 from tngd_hw.netlist.linear_elements import linear_elements
 from tngd_hw.netlist.loops import refuse_floating, refuse_source_loops
 from tngd_hw.netlist.netlist import Netlist
@@ -50,11 +49,11 @@ def operating_point(netlist: Netlist) -> DcSolution:
     part = ResistivePart(flat, storage, ~storage.capacitor)
     if part.size == 0:
         return DcSolution({}, {})
-    lu = part.factor()
-    if lu is None:
+    factors = part.factor()
+    if factors is None:
         raise singular_circuit(flat.title, part.matrix.toarray(), part.unknowns)
     right = drive_columns(part, ()).matrix
-    solution = solved(lu, right)
+    solution = factors.solve(right)
     part.check(solution, right)
     volts = dict(zip(flat.node_names[1:], solution[: part.n_nodes, 0].tolist(), strict=True))
     names = (name.removeprefix("i(").removesuffix(")") for name in part.unknowns[part.n_nodes :])

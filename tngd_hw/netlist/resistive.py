@@ -16,28 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import splu
 
+from tngd_hw.netlist.factors import Factors, factors
 from tngd_hw.netlist.linear_algebra import sparse_product
 from tngd_hw.netlist.netlist import Netlist
 from tngd_hw.netlist.storage import Storage
 from tngd_hw.netlist.tables import Flags, Floats, Ints, Kind, Table
 from tngd_hw.outcome import MisuseError, Outcome, OutcomeError, Status
 
-if TYPE_CHECKING:
-    from scipy.sparse.linalg import SuperLU
-
-__all__ = ["CONSTANT_INPUT", "Drive", "ResistivePart", "drive_columns", "injection"]
+__all__ = ["CONSTANT_INPUT", "Drive", "ResistivePart", "drive_columns"]
 
 CONSTANT_INPUT = "constant"
 """Name of the input after the netlist's own: 1 V or 1 A times every source that is not an input, in one column."""
 
 _BRANCH_KINDS = (Kind.VOLTAGE_SOURCE, Kind.VCVS, Kind.CCVS)
-_SMALLEST_PIVOT = 1e-13
 _RESIDUAL = 1e-9
 _Triplet = tuple[Ints, Ints, Floats]
 
@@ -55,7 +50,6 @@ class ResistivePart:
         storage_branch: Unknowns of the currents of the storage elements, -1 where they are current sources.
         matrix: M, shape (size, size), sparse.
         reference_ohm: R0.
-        unknowns: Names of w: ``"v(node)"``, then ``"i(velement)"``.
         readout: Shape (s, size), sparse: the answer of every storage element, current where it is a voltage source.
     """
 
@@ -63,47 +57,46 @@ class ResistivePart:
         self.flat, self.storage, self.as_voltage = flat, storage, as_voltage
         self.reference_ohm = _reference_ohm(flat, storage)
         self.n_nodes = len(flat.node_names) - 1
-        names = [f"v({name})" for name in flat.node_names[1:]]
+        self.size = self.n_nodes
         self.branch: dict[Kind, Ints] = {}
         for table in filter(None, map(flat.table, _BRANCH_KINDS)):
-            self.branch[table.kind] = len(names) + np.arange(len(table), dtype=np.int64)
-            names += [f"i({table.kind.value.lower()}{name})" for name in table.names]
+            self.branch[table.kind] = self.size + np.arange(len(table), dtype=np.int64)
+            self.size += len(table)
         driven = np.flatnonzero(as_voltage)
         self.storage_branch = np.full(len(storage), -1, dtype=np.int64)
-        self.storage_branch[driven] = len(names) + np.arange(len(driven))
-        names += [f"i({storage.names[k]})" for k in driven]
-        self.unknowns = tuple(names)
-        self.size = len(names)
+        self.storage_branch[driven] = self.size + np.arange(len(driven))
+        self.size += len(driven)
         voltage = flat.table(Kind.VOLTAGE_SOURCE)
         self._source_number = {} if voltage is None else {name: k for k, name in enumerate(voltage.names)}
         self.matrix = sparse.csc_array(_assembled(self._stamps(), (self.size, self.size)))
         self.readout = self._readout()
 
-    def factor(self) -> SuperLU | None:
-        """Sparse LU of M, or None where M is singular, or so near it that a closer look is needed."""
-        if self.size == 0:
-            return None
-        try:
-            lu = splu(self.matrix)
-        except RuntimeError:
-            return None
-        pivots = np.abs(lu.U.diagonal())
-        return lu if pivots.min() > _SMALLEST_PIVOT * pivots.max() else None
+    @property
+    def unknowns(self) -> tuple[str, ...]:
+        """Names of w: ``"v(node)"``, then ``"i(velement)"``."""
+        names = [f"v({name})" for name in self.flat.node_names[1:]]
+        for table in filter(None, map(self.flat.table, _BRANCH_KINDS)):
+            names += [f"i({table.kind.value.lower()}{name})" for name in table.names]
+        return (*names, *(f"i({self.storage.names[k]})" for k in np.flatnonzero(self.as_voltage)))
 
-    def sources(self) -> Floats:
-        """P: the storage elements as unit sources, shape (size, s)."""
-        matrix = np.zeros((self.size, len(self.storage)))
-        driven = np.flatnonzero(self.as_voltage)
-        matrix[self.storage_branch[driven], driven] = 1.0
-        injected = np.flatnonzero(~self.as_voltage)
-        injection(matrix, self.storage.nodes[injected], injected, np.ones(len(injected)))
-        return matrix
+    def factor(self) -> Factors | None:
+        """M ready to solve with, or None where M is singular, or so near it that a closer look is needed."""
+        return factors(self.matrix) if self.size else None
 
-    def check(self, solution: Floats, right: Floats) -> None:
+    def sources(self) -> sparse.csc_array:
+        """P: the storage elements as unit sources, shape (size, s), sparse."""
+        driven, injected = np.flatnonzero(self.as_voltage), np.flatnonzero(~self.as_voltage)
+        stamps = [
+            (self.storage_branch[driven], driven, np.ones(len(driven))),
+            *_injection(self.storage.nodes[injected], injected, np.ones(len(injected))),
+        ]
+        return sparse.csc_array(_assembled(iter(stamps), (self.size, len(self.storage))))
+
+    def check(self, solution: Floats, right: sparse.csc_array) -> None:
         """OutcomeError unless M solution = right to 1e-9 of the terms of each row, for one random mix of columns."""
-        probe = np.random.default_rng(0).uniform(0.5, 1.0, len(right.T))
+        probe = np.random.default_rng(0).uniform(0.5, 1.0, right.shape[1])
         w: Floats = np.dot(solution, probe)
-        rhs: Floats = np.dot(right, probe)
+        rhs = sparse_product(right, probe)
         size = sparse_product(abs(self.matrix), np.abs(w)) + np.abs(rhs)
         excess = np.abs(sparse_product(self.matrix, w) - rhs) - _RESIDUAL * np.maximum(
             size, 1e-3 * size.max(initial=0.0)
@@ -115,7 +108,7 @@ class ResistivePart:
     def _stamps(self) -> Iterator[_Triplet]:
         ohm = self.reference_ohm
         for table in self.flat.tables:
-            nodes = table.nodes - 1
+            nodes = np.asfortranarray(table.nodes) - 1  # column by column is how they are read
             if table.kind is Kind.RESISTOR:
                 yield from _conductance(nodes[:, :2], nodes[:, :2], ohm / table.values)
             elif table.kind is Kind.VCCS:
@@ -156,20 +149,22 @@ class Drive:
     """Columns of the independent sources.
 
     Attributes:
-        matrix: Q, shape (size, m): the netlist's inputs in their order, then the constant.
+        matrix: Q, shape (size, m), sparse: the netlist's inputs in their order, then the constant.
         values: Shape (m,): the sources' values, and 1.
     """
 
-    matrix: Floats
+    matrix: sparse.csc_array
     values: Floats
 
 
 def drive_columns(part: ResistivePart, inputs: tuple[str, ...]) -> Drive:
     """Q of the inputs, every other source in the last column."""
     m = len(inputs) + 1
-    matrix, values = np.zeros((part.size, m)), np.zeros(m)
+    values = np.zeros(m)
     values[-1] = 1.0
-    position = {part.flat.source(label): k for k, label in enumerate(inputs)}
+    nothing = np.zeros(0, dtype=np.int64)
+    stamps: list[_Triplet] = [(nothing, nothing, np.zeros(0))]
+    position = {place: k for k, place in enumerate(part.flat.sources(inputs))}
     for kind in (Kind.VOLTAGE_SOURCE, Kind.CURRENT_SOURCE):
         table = part.flat.table(kind)
         if table is None:
@@ -179,26 +174,26 @@ def drive_columns(part: ResistivePart, inputs: tuple[str, ...]) -> Drive:
         values[column[~constant]] = table.values[~constant]
         amount = np.where(constant, table.values, 1.0)
         if kind is Kind.VOLTAGE_SOURCE:
-            matrix[part.branch[kind], column] = amount
+            stamps.append((part.branch[kind], column, amount))
         else:
-            injection(matrix, table.nodes, column, part.reference_ohm * amount)
-    return Drive(matrix, values)
+            stamps += _injection(table.nodes, column, part.reference_ohm * amount)
+    return Drive(sparse.csc_array(_assembled(iter(stamps), (part.size, m))), values)
 
 
-def injection(matrix: Floats, nodes: Ints, columns: Ints, amount: Floats) -> None:
+def _injection(nodes: Ints, columns: Ints, amount: Floats) -> Iterator[_Triplet]:
     """A current leaves the first node and enters the second: minus and plus on the right-hand side."""
-    for side, sign in ((0, -1.0), (1, 1.0)):
-        rows = nodes[:, side] - 1
-        live = rows >= 0
-        np.add.at(matrix, (rows[live], columns[live]), sign * amount[live])
+    yield nodes[:, 0] - 1, columns, -amount
+    yield nodes[:, 1] - 1, columns, amount
 
 
 def _assembled(triplets: Iterator[_Triplet], shape: tuple[int, int]) -> sparse.coo_array:
     """The sparse sum of triplets; ground has row and column -1 and is left out."""
-    parts = list(triplets)
-    rows, columns, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    keep = (rows >= 0) & (columns >= 0)
-    return sparse.coo_array((values[keep], (rows[keep], columns[keep])), shape=shape)
+    parts: list[_Triplet] = []
+    for rows, columns, values in triplets:
+        live = np.flatnonzero((rows >= 0) & (columns >= 0))
+        parts.append((rows[live], columns[live], values[live]))
+    row, column, value = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return sparse.coo_array((value, (row, column)), shape=shape)
 
 
 def _voltage_branch(nodes: Ints, branch: Ints) -> Iterator[_Triplet]:

@@ -14,7 +14,7 @@ import numpy as np
 from tngd_hw.netlist.linear_elements import linear_elements
 from tngd_hw.netlist.loops import dependent_storage, listed
 from tngd_hw.netlist.netlist import Netlist
-from tngd_hw.netlist.noise_columns import CircuitNoise, NoiseCurrents, noise_currents
+from tngd_hw.netlist.noise_columns import NoiseCurrents, NoiseSources, noise_currents
 from tngd_hw.netlist.storage import storage_elements
 from tngd_hw.netlist.symbolic_algebra import Expression, Matrix, diagonal, factored, matrix
 from tngd_hw.netlist.symbolic_names import SymbolTable
@@ -30,7 +30,7 @@ _LARGEST = 120
 
 
 def symbolic_equations(
-    netlist: Netlist, names: Mapping[str, str] | None = None, *, noise: CircuitNoise = CircuitNoise.INJECTED
+    netlist: Netlist, names: Mapping[str, str] | None = None, *, noise: NoiseSources = NoiseSources.INJECTED
 ) -> SymbolicEquations:
     r"""The equations of ``netlist``, every element a symbol.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 from tngd_hw.netlist.waveform import Waveform
 from tngd_hw.outcome import MisuseError
 
-__all__ = ["GROUND", "Instances", "Kind", "SwitchModel", "Table", "check_names", "joined"]
+__all__ = ["GROUND", "Instances", "Kind", "SwitchModel", "Table", "check_names", "joined", "refuse_duplicates"]
 
 GROUND = "0"
 """Name of the reference node; its index is 0 in every netlist."""
 
-_NAME = re.compile(r"[a-z0-9_]+")
+_NAME_CHARACTERS = b"abcdefghijklmnopqrstuvwxyz0123456789_"
 
 Complexes = NDArray[np.complex128]
 Flags = NDArray[np.bool_]
@@ -68,9 +69,23 @@ class Kind(enum.Enum):
 
 def check_names(names: Sequence[str], what: str) -> None:
     """Every name matches ``[a-z0-9_]+`` (so that no deck can carry a command), else MisuseError."""
-    for name in names:
-        if not _NAME.fullmatch(name):
-            raise MisuseError(f"{what} {name!r}: names are made of a-z, 0-9 and _ (SPICE is case-insensitive)")
+    if all(names) and not _other_characters("".join(names)):  # a million names at once
+        return
+    bad = next(name for name in names if not name or _other_characters(name))
+    raise MisuseError(f"{what} {bad!r}: names are made of a-z, 0-9 and _ (SPICE is case-insensitive)")
+
+
+def refuse_duplicates(letter: str, names: Sequence[str]) -> None:
+    """MisuseError where two elements with the SPICE letter ``letter`` share a name."""
+    if len(set(names)) == len(names):
+        return
+    again = next(name for name, count in Counter(names).items() if count > 1)
+    raise MisuseError(f"element {letter}{again} is there twice: give every element of a kind its own name")
+
+
+def _other_characters(text: str) -> bytes:
+    """What no name may contain, as bytes."""
+    return text.encode(errors="replace").translate(None, _NAME_CHARACTERS)
 
 
 @dataclass(frozen=True)
@@ -244,9 +259,11 @@ def joined(rows: list[Table]) -> Table:
         return np.concatenate([np.full(len(row), fill) if p is None else p for p, row in zip(parts, rows, strict=True)])
 
     def listed(column: str) -> tuple[Any, ...]:
-        return tuple(item for row in rows for item in getattr(row, column))
+        return tuple(chain.from_iterable(getattr(row, column) for row in rows))
 
-    waveforms = tuple(w for row in rows for w in (row.waveforms or (None,) * len(row)))
+    waveforms: tuple[Waveform | None, ...] = ()
+    if any(row.waveforms for row in rows):
+        waveforms = tuple(w for row in rows for w in (row.waveforms or (None,) * len(row)))
     return Table(
         kind=rows[0].kind,
         names=listed("names"),

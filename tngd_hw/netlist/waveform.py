@@ -8,7 +8,8 @@ With s = t - delay:
     PWL     straight lines between its points, held before the first and after the last
 
 Source: ngspice user manual, chapter 4.1, and ngspice 39 itself, which takes 0 for "not given" in PULSE rise, fall,
-width and period, SIN frequency, EXP delays and taus.
+width and period, SIN frequency, EXP delays and taus.  ngspice 46 differs in PULSE: a width that is not given is 0 and a
+period rise + width + fall.  We keep the manual's defaults, those of 39, and decks are written with every number.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from tngd_hw.hardware import Chip
 from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.readout.columns import ColumnRunner
+from tngd_hw.readout.refinement import residual_step
 from tngd_hw.topologies.blocks import block_sizes, schur_complement, top_block
 
 __all__ = ["BlockSolution", "block_solve"]
@@ -71,11 +72,13 @@ def block_solve(
     x, status = torch.zeros_like(b), Status()
     residuals: list[float] = []
     size, entry = _norm(b), float(A.abs().max())
-    for _ in range(1 + refinements):
-        residual = b - A @ x
-        scale = _norm(residual) / entry or 1.0  # beside the coupling columns a small residual would drown in offsets
-        step, status = _eliminate(A, (residual / scale)[:, None], sizes, runner)
-        x = x + scale * step.squeeze(1)
+
+    def eliminated(c: Tensor) -> tuple[Tensor, Status]:
+        step, ended = _eliminate(A, c[:, None], sizes, runner)
+        return step.squeeze(1), ended
+
+    for _ in range(1 + refinements):  # beside the coupling columns a small residual would drown in offsets: unit entry
+        x, status = residual_step(A, b, x, eliminated, entry)
         residuals.append(_norm(b - A @ x) / size if size > 0 else 0.0)
         if not status.ok:
             break

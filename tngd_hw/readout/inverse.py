@@ -7,19 +7,19 @@ average of x x^T over a run, which has a sampling error.  The mean of x is known
 from __future__ import annotations
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tngd_hw.engines import Trajectory
 from tngd_hw.linear_sde import LinearSDE, stationary_output_covariance
 from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.random import check_seed
+from tngd_hw.readout.digitise import digitised
 from tngd_hw.readout.estimate import Estimate
+from tngd_hw.readout.estimators import estimate_covariance
 from tngd_hw.topologies import LoadedChip, Quantity
 
 __all__ = ["read_inverse", "stationary_inverse"]
-
-_BLOCKS = 20
-_SAMPLES_PER_BLOCK = 2
 
 
 def stationary_inverse(loaded: LoadedChip, sde: LinearSDE, engine: str) -> Estimate:
@@ -37,42 +37,49 @@ def stationary_inverse(loaded: LoadedChip, sde: LinearSDE, engine: str) -> Estim
     return _estimate(loaded, value, torch.zeros_like(value), statuses, engine=engine, seed=0, duration_s=float("inf"))
 
 
-def read_inverse(trajectory: Trajectory, loaded: LoadedChip, *, seed: int = 0, average_from_s: float) -> Estimate:
-    """A^-1 = <x x^T>/kappa over the points from ``average_from_s`` on, with b = 0.
+def read_inverse(
+    trajectory: Trajectory,
+    loaded: LoadedChip,
+    *,
+    seed: int = 0,
+    average_from_s: float | None = None,
+    times_s: ArrayLike | Tensor | None = None,
+) -> Estimate:
+    """A^-1 = <x x^T>/kappa over the points from ``average_from_s`` on, or samples at ``times_s``, with b = 0.
 
-    The standard error comes from the scatter of 20 blocks of consecutive points, so autocorrelation shorter than a
-    block is accounted for; fewer than 40 points have no error bar (NaN).
+    ``seed`` is that of the ADC's noise and jitter.
+
+    The standard error of every entry accounts for the autocorrelation of equally spaced points
+    (:func:`estimate_covariance`); fewer than 40 points or about 3 effective ones have no error bar (NaN).
 
     Raises:
-        MisuseError: No injected noise, several right-hand sides, or a start outside the run.
+        MisuseError: No injected noise, several right-hand sides, neither of the two times, or as ``read``.
     """
     check_seed(seed)
     _check(loaded)
+    if trajectory.status.ok and not trajectory.noisy:
+        raise MisuseError(
+            f"engine = {trajectory.engine!r}: this run has no noise, and a covariance is read from it; use "
+            "state_space, behavioral or ngspice"
+        )
     if trajectory.node_axis != -1:
         raise MisuseError("read_inverse takes runs of one right-hand side: run with b of shape (n,)")
-    if not 0 <= average_from_s <= trajectory.duration_s:
-        raise MisuseError(f"average_from_s = {average_from_s!r}: the run lasts from 0 to {trajectory.duration_s} s")
+    if average_from_s is None and times_s is None:
+        raise MisuseError("average_from_s: give the time from which to average, or times_s, when to sample")
+    statuses = trajectory.statuses
     if len(trajectory.times_s) == 0:
         shape = (loaded.n, loaded.n) if trajectory.chips is None else (trajectory.chips, loaded.n, loaded.n)
         value = torch.full(shape, torch.nan, dtype=torch.float64)
         stderr = value
     else:
-        chosen = trajectory.voltage_volt[..., trajectory.times_s >= average_from_s, :]
-        value = _second_moment(loaded, chosen)
-        stderr = _block_error(loaded, chosen) if chosen.shape[-2] >= _BLOCKS * _SAMPLES_PER_BLOCK else value * torch.nan
+        readings = digitised(trajectory, loaded, seed=seed, average_from_s=average_from_s, times_s=times_s)
+        points, statuses = loaded.unknowns(readings.volt), readings.statuses
+        moments = estimate_covariance(points, mean=torch.zeros_like(points[..., 0, :]))
+        value, stderr = moments.value / loaded.kappa, moments.stderr / loaded.kappa
     return _estimate(
-        loaded, value, stderr, trajectory.statuses, engine=trajectory.engine, seed=trajectory.seed,
+        loaded, value, stderr, statuses, engine=trajectory.engine, seed=trajectory.seed,
         duration_s=trajectory.duration_s,
     )  # fmt: skip
-
-
-def _second_moment(loaded: LoadedChip, volt: Tensor) -> Tensor:
-    return _to_unknowns(loaded, volt.mT @ volt / volt.shape[-2])
-
-
-def _block_error(loaded: LoadedChip, volt: Tensor) -> Tensor:
-    blocks = torch.stack([_second_moment(loaded, block) for block in volt.tensor_split(_BLOCKS, -2)])
-    return blocks.std(0) / _BLOCKS**0.5
 
 
 def _to_unknowns(loaded: LoadedChip, covariance: Tensor) -> Tensor:

@@ -1,52 +1,63 @@
-"""From voltages to numbers: x = v/v0, as one reading or as a time average with its error bar."""
+"""From voltages to numbers: x = v/v0 as the ADC reads v, once or as a time average with its error bar."""
 
 from __future__ import annotations
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tngd_hw.engines import Trajectory
-from tngd_hw.outcome import MisuseError
 from tngd_hw.random import check_seed
+from tngd_hw.readout.digitise import digitised
 from tngd_hw.readout.estimate import Estimate, Quantity
+from tngd_hw.readout.estimators import estimate_mean
 from tngd_hw.topologies import LoadedChip
 
 __all__ = ["read"]
 
-_BLOCKS = 20
-_SAMPLES_PER_BLOCK = 2
 
-
-def read(trajectory: Trajectory, loaded: LoadedChip, *, seed: int = 0, average_from_s: float | None = None) -> Estimate:
+def read(
+    trajectory: Trajectory,
+    loaded: LoadedChip,
+    *,
+    seed: int = 0,
+    average_from_s: float | None = None,
+    times_s: ArrayLike | Tensor | None = None,
+) -> Estimate:
     """The solution as an instrument reads it, x = D v/v0.
 
     Args:
         trajectory: Of one run of ``loaded``.
         loaded: The chip, for its scale v0.
-        seed: Seed of the readout's own noise (the present readout has none).
-        average_from_s: Average all points from this time on; default: the last point alone.  The standard error of the
-            average comes from the scatter of 20 blocks of consecutive points, so autocorrelation shorter than a block
-            is accounted for; a single noisy reading has no error bar (NaN).
+        seed: Seed of the readout's own noise and jitter.
+        average_from_s: Average all points from this time on; default: the last one that leaves time for a reading.  The
+            standard error of the average accounts for the autocorrelation of equally spaced points
+            (:func:`estimate_mean`); a single noisy reading, fewer than 40 points or about 3 effective ones have no
+            error bar (NaN).  Of a run without noise it is that of the ADC's own.
+        times_s: Average samples at these times instead (:func:`~tngd_hw.readout.digitise.look_times`).
 
     Returns:
-        An Estimate of the SOLUTION; a failed trajectory gives NaN with its status.
+        An Estimate of the SOLUTION; a failed trajectory gives NaN with its status, a clipping ADC says SATURATED.
+
+    Raises:
+        MisuseError: Times outside the run, or samples that this ADC cannot take of it
+            (:func:`~tngd_hw.readout.digitise.digitised`).
     """
     check_seed(seed)
-    axis = trajectory.node_axis - 1
+    statuses = trajectory.statuses
     if len(trajectory.times_s) == 0:
         value = torch.full((loaded.n,), torch.nan, dtype=torch.float64)
         value = value if trajectory.chips is None else value.expand(trajectory.chips, loaded.n)
         stderr = value
-    elif average_from_s is None:
-        value = loaded.unknowns(trajectory.final_volt, trajectory.node_axis)
-        stderr = torch.full_like(value, torch.nan if trajectory.noisy else 0.0)
     else:
-        value, stderr = _time_average(trajectory, axis, average_from_s, loaded)
+        readings = digitised(trajectory, loaded, seed=seed, average_from_s=average_from_s, times_s=times_s)
+        value, stderr = _mean(readings.volt, trajectory, loaded)
+        statuses = readings.statuses
     return Estimate(
         quantity=Quantity.SOLUTION,
         value=value,
         stderr=stderr,
-        statuses=trajectory.statuses,
+        statuses=statuses,
         engine=trajectory.engine,
         hardware_hash=loaded.chip.hardware.hash,
         seed=trajectory.seed,
@@ -56,16 +67,14 @@ def read(trajectory: Trajectory, loaded: LoadedChip, *, seed: int = 0, average_f
     )
 
 
-def _time_average(trajectory: Trajectory, axis: int, start_s: float, loaded: LoadedChip) -> tuple[Tensor, Tensor]:
-    """Mean over points from ``start_s`` on, and its standard error by block means."""
-    if not 0 <= start_s <= trajectory.duration_s:
-        raise MisuseError(f"average_from_s = {start_s!r}: the run lasts from 0 to {trajectory.duration_s} s")
-    chosen = torch.nonzero(trajectory.times_s >= start_s).squeeze(1)
-    points = loaded.unknowns(trajectory.voltage_volt.index_select(axis, chosen), trajectory.node_axis)
-    value = points.mean(axis)
-    if not trajectory.noisy:
-        return value, torch.zeros_like(value)
-    if len(chosen) < _BLOCKS * _SAMPLES_PER_BLOCK:
-        return value, torch.full_like(value, torch.nan)
-    blocks = torch.stack([block.mean(axis) for block in points.tensor_split(_BLOCKS, axis)])
-    return value, blocks.std(0) / _BLOCKS**0.5
+def _mean(volt: Tensor, trajectory: Trajectory, loaded: LoadedChip) -> tuple[Tensor, Tensor]:
+    """Mean over the samples, and its standard error."""
+    axis = trajectory.node_axis - 1
+    samples = loaded.unknowns(volt, trajectory.node_axis)
+    count, value = samples.shape[axis], samples.mean(axis)
+    if trajectory.noisy:
+        if count == 1:
+            return value, torch.full_like(value, torch.nan)
+        return value, estimate_mean(samples.flatten(axis + 1)).stderr.reshape(value.shape)
+    own = loaded.chip.hardware.adc.noise_volt_std / count**0.5
+    return value, loaded.unknowns(torch.full_like(value, own), trajectory.node_axis)

@@ -26,14 +26,14 @@ def settling_error(
     Cost: one solution of the closed-form equations.
     """
     sde, drive = loaded.linear_sde(), loaded.drive(b, x0)
-    start = loaded.topology.initial_state(loaded.elements, drive.initial_volt)
-    inputs = with_constant(drive.inputs)
+    start = loaded.initial_state(drive.initial_volt, per_chip=drive.per_chip)
+    inputs = with_constant(drive)
     if loaded.chip.chips is not None:
-        inputs = inputs.expand(loaded.chip.chips, *inputs.shape)
+        inputs = inputs if drive.per_chip else inputs.expand(loaded.chip.chips, *inputs.shape)
         start = start.expand(inputs.shape[0], *start.shape[start.ndim - inputs.ndim + 1 :])
     end, _ = stationary_output_mean(sde, inputs)
     now = mean_at(sde, torch.tensor([duration], dtype=torch.float64), x0=start, u=inputs)
-    axis = -1 if drive.inputs.ndim == 1 else -2
+    axis = drive.node_axis
     difference, size = _norm(now.squeeze(axis - 1) - end, axis), _norm(end, axis)
     return float((difference / size.clamp_min(torch.finfo(torch.float64).tiny)).max())
 

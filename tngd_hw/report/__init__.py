@@ -1,6 +1,7 @@
 """Figures, schematics and the HTML page that explain a run."""
 
 from tngd_hw.report.bode import bode_figure, noise_figure, pole_figure
+from tngd_hw.report.chip_figures import budget_figure, error_histogram, sensitivity_figure
 from tngd_hw.report.comparison import SettlingExample, TrainingComparison
 from tngd_hw.report.facts import hardware_facts
 from tngd_hw.report.figures import agreement_figure, settling_figure, training_figure
@@ -21,13 +22,16 @@ __all__ = [
     "TrainingFacts",
     "agreement_figure",
     "bode_figure",
+    "budget_figure",
     "draw_array",
     "draw_cell",
+    "error_histogram",
     "hardware_facts",
     "noise_figure",
     "pole_figure",
     "readable_names",
     "save_figure",
+    "sensitivity_figure",
     "settling_figure",
     "training_figure",
     "write_report",

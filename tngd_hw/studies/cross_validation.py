@@ -9,8 +9,8 @@ injected noise, in parts of sqrt(S_ii S_jj), for circuits that give one.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tngd_hw.engines import ENGINES, Trajectory, find_engine
+from tngd_hw.engines import ENGINES, Engine, Ngspice, RunEstimate, Trajectory, find_engine
 from tngd_hw.hardware import HardwareSpec
 from tngd_hw.linear_sde import LinearSDE, stationary_output_covariance
 from tngd_hw.outcome import Outcome
@@ -128,6 +128,8 @@ def cross_validate(
     engines: Sequence[str] | None = None,
     duration_tau: float = _DURATION_TAU,
     seed: int = 0,
+    force: bool = False,
+    progress: Callable[[float, RunEstimate], None] | None = None,
 ) -> Iterator[Disagreement]:
     """Rows of the table, one at a time, in the order cases, topologies, hardware, engines.
 
@@ -138,22 +140,23 @@ def cross_validate(
         engines: Names; default: all but the reference.
         duration_tau: Length of the run in the circuit's own tau.
         seed: Of the die.
+        force: Begin runs of ngspice of any predicted length.
+        progress: As in :class:`~tngd_hw.engines.Ngspice`.
 
     Raises:
         MisuseError: Unknown names.
     """
     circuits = [find_topology(name) for name in topologies] if topologies is not None else list(TOPOLOGIES)
     others = [engine.name for engine in ENGINES if engine.name != REFERENCE] if engines is None else list(engines)
-    for name in others:
-        find_engine(name)
+    simulators = [_settled(find_engine(name), force=force, progress=progress) for name in others]
     for case in cases:
         for circuit in circuits:
             for spec in hardware:
                 chip = manufacture(circuit.name, len(case.A), spec, seed=seed)
                 problem = LinearProblem(case.A, case.b)
                 loaded = program(chip, problem, x_max=_largest(case))
-                for engine in others:
-                    if engine == "ideal" and not circuit.is_filter:
+                for engine in simulators:
+                    if engine.name == "ideal" and not circuit.is_filter:
                         continue  # it would compare two different laws of motion
                     yield _compare(case, loaded, engine, duration_tau * loaded.tau)
 
@@ -164,12 +167,12 @@ def _largest(case: ValidationCase) -> float:
     return 2 * (start + answer)
 
 
-def _compare(case: ValidationCase, loaded: LoadedChip, name: str, duration: float) -> Disagreement:
+def _compare(case: ValidationCase, loaded: LoadedChip, engine: Engine, duration: float) -> Disagreement:
     status = loaded.circuit_status
     path = end = law = None
     seconds = 0.0
     if status.ok:
-        engine, reference = find_engine(name), find_engine(REFERENCE)
+        reference = find_engine(REFERENCE)
         state = engine.init(loaded)
         begun = time.perf_counter()
         _, run = engine.run(state, duration=duration, x0=case.x0)
@@ -178,11 +181,15 @@ def _compare(case: ValidationCase, loaded: LoadedChip, name: str, duration: floa
             _, exact = reference.run(reference.init(loaded), duration=duration, x0=case.x0, times_s=run.times_s)
             path, end = _differences(run, exact)
         if Quantity.INVERSE in loaded.topology.quantities and isinstance(state.prepared, LinearSDE):
-            law = _law_difference(loaded, name)
+            law = _law_difference(loaded, engine.name)
     return Disagreement(
-        case.name, loaded.chip.topology, loaded.chip.hardware.name, name, status.outcome, path, end, law, seconds,
-        name != "ideal", status.detail,
+        case.name, loaded.chip.topology, loaded.chip.hardware.name, engine.name, status.outcome, path, end, law,
+        seconds, engine.name != "ideal", status.detail,
     )  # fmt: skip
+
+
+def _settled(engine: Engine, *, force: bool, progress: Callable[[float, RunEstimate], None] | None) -> Engine:
+    return replace(engine, force=force, progress=progress) if isinstance(engine, Ngspice) else engine
 
 
 def _differences(run: Trajectory, exact: Trajectory) -> tuple[float, float]:

@@ -26,15 +26,17 @@ _MATRICES = (
 
 _B = [1.0, -0.5, 0.25]
 _DURATION_TAU = 20.0
+_PRESETS = ("ideal", "pcb_1k_1n")
+_OF_ITS_OWN = {"rlc_spu": ("spu8_board",)}
 _SEED = 1
 
 
 def reference_decks() -> dict[str, str]:
-    """Path within ``netlists/`` to text: a 3 x 3 matrix with a zero, for every topology and preset that can hold it."""
+    """Path within ``netlists/`` to text: a 3 x 3 matrix with a zero, of perfect and of real parts in every topology."""
     decks: dict[str, str] = {}
     for topology in TOPOLOGIES:
-        for name, preset in PRESETS.items():
-            chip = manufacture(topology.name, 3, preset(), seed=_SEED)
+        for name in (*_PRESETS, *_OF_ITS_OWN.get(topology.name, ())):
+            chip = manufacture(topology.name, 3, PRESETS[name](), seed=_SEED)
             loaded = _first_held(program(chip, LinearProblem(A, _B)) for A in _MATRICES)
             if loaded is not None:
                 deck = Ngspice().deck(loaded, duration=_DURATION_TAU * loaded.tau, standalone=True)

@@ -145,5 +145,5 @@ def _amplified(elements: Elements, gain_bandwidth_hz: float, ideal: tuple[Role, 
     for role, count in elements.counts.items():
         hertz = _PERFECT_HZ if role in ideal else gain_bandwidth_hz
         one = torch.ones(count, dtype=torch.float64)
-        elements = elements.with_amplifiers(role, AmplifierBank(OPEN_LOOP_GAIN * one, hertz * one, 0.0 * one))
+        elements = elements.with_amplifiers(role, AmplifierBank.of(OPEN_LOOP_GAIN * one, hertz * one, 0.0 * one))
     return elements

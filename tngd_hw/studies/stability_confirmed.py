@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import eig
 
-from tngd_hw.engines.ngspice_process import find_ngspice, ngspice_version, run_deck
+from tngd_hw.engines.ngspice_found import required_ngspice
+from tngd_hw.engines.ngspice_process import NgspiceVersion, run_deck
 from tngd_hw.netlist import Transient, write_deck
-from tngd_hw.outcome import MisuseError, Outcome, OutcomeError, Status
+from tngd_hw.outcome import MisuseError, OutcomeError
 from tngd_hw.studies.stability_circuits import Loop
 
 __all__ = ["Confirmation", "confirm_least_damped_mode"]
@@ -68,9 +69,10 @@ def confirm_least_damped_mode(loop: Loop, *, timeout_s: float = 120.0) -> Confir
 
     Raises:
         MisuseError: No mode oscillates.
-        OutcomeError: No ngspice, or it failed.
+        OutcomeError: No ngspice that can be used, or it failed.
     """
     s, left, right = _least_damped(loop.drift)
+    version = required_ngspice()
     n = loop.elements.n
     shape = right[n : 2 * n].real
     start = torch.from_numpy(shape / np.abs(shape).max())
@@ -80,9 +82,13 @@ def confirm_least_damped_mode(loop: Loop, *, timeout_s: float = 120.0) -> Confir
     stop_tau = min(_FOLDS / abs(s.real), _LONGEST_PERIODS * period)
     step = period / _POINTS_PER_PERIOD * loop.tau_s
     analysis = Transient(
-        stop_s=stop_tau * loop.tau_s, step_s=step / 100, max_step_s=step, relative_tolerance=1e-6, use_klu=_version()[1]
-    )
-    time, volt = _run(write_deck(netlist, analysis), loop, analysis.stop_s, timeout_s)
+        stop_s=stop_tau * loop.tau_s,
+        step_s=step / 100,
+        max_step_s=step,
+        relative_tolerance=1e-6,
+        use_klu=version.has_klu,
+    )  # fmt: skip
+    time, volt = _run(write_deck(netlist, analysis), version, loop, analysis.stop_s, timeout_s)
     state = np.concatenate([volt[:, :n] - volt[:, len(loop.outputs) :], volt[:, : len(loop.outputs)]], axis=1)
     amplitude = state @ left.conj()
     measured, scatter = _fitted(time / loop.tau_s, amplitude)
@@ -102,16 +108,11 @@ def _least_damped(drift: NDArray[np.float64]) -> tuple[complex, NDArray[np.compl
     return complex(values[k]), left[:, k], right[:, k]
 
 
-def _version() -> tuple[str, bool]:
-    path = find_ngspice()
-    if path is None:
-        raise OutcomeError(Status(Outcome.SIMULATOR_MISSING, "there is no ngspice on this machine"))
-    return path, ngspice_version(path).has_klu
-
-
-def _run(deck: str, loop: Loop, stop_s: float, timeout_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _run(
+    deck: str, version: NgspiceVersion, loop: Loop, stop_s: float, timeout_s: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Times and the voltages of ``loop.outputs`` and ``loop.summing``."""
-    run = run_deck(deck, ngspice_version(_version()[0]), plot="Transient", stop_s=stop_s, timeout_s=timeout_s)
+    run = run_deck(deck, version, plot="Transient", stop_s=stop_s, timeout_s=timeout_s)
     if run.plot is None:
         raise OutcomeError(run.status)
     column = {name: k for k, name in enumerate(run.plot.names)}

@@ -28,15 +28,25 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from tngd_hw.hardware import Amplifiers, Component, Elements, Encoding, HardwareSpec, Inventory, Layout, Role
+from tngd_hw.hardware import (
+    Amplifiers,
+    Component,
+    Elements,
+    Encoding,
+    HardwareSpec,
+    Inventory,
+    Layout,
+    Role,
+)
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.linear_sde.dense import solve
-from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
+from tngd_hw.netlist import Netlist, NetlistBuilder
 from tngd_hw.outcome import MisuseError, Outcome, Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.topologies.amplifier_limits import network_loads, planned_limit
 from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
 from tngd_hw.topologies.op_amp_cells import StageRow, add_amplifiers, add_sources
+from tngd_hw.topologies.resistors_in_netlist import add_resistors
 from tngd_hw.topologies.signed_array import (
     add_rails,
     array_components,
@@ -46,7 +56,7 @@ from tngd_hw.topologies.signed_array import (
     rail_blocks,
 )
 from tngd_hw.topologies.spectrum import spectrum
-from tngd_hw.topologies.summing_network import SummingNetwork, joined_banks
+from tngd_hw.topologies.summing_network import SummingNetwork
 
 __all__ = ["AmcInverse"]
 
@@ -127,7 +137,7 @@ class AmcInverse:
         out, summing = build.nodes(outputs), build.nodes([f"sum{i}" for i in numbers])
         driven, names = add_sources(build, inputs.numpy())
         places = torch.stack([torch.from_numpy(driven), torch.from_numpy(summing)], 1).numpy()
-        build.add(Kind.RESISTOR, [f"b_{i}" for i in numbers], places, 1.0 / elements.value(Role.INPUT).numpy())
+        add_resistors(build, elements, Role.INPUT, [f"b_{i}" for i in numbers], places)
         bank = elements.amplifiers.get(Role.SOLVER_AMPLIFIER)
         add_amplifiers(build, StageRow("amp", summing, out, bank, initial_volt.numpy()))
         rails = next(role for role in elements.counts if role is not Role.SOLVER_AMPLIFIER)
@@ -146,9 +156,10 @@ class AmcInverse:
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
         """Outputs held at ``initial_volt``, the rails settled to it."""
-        rails = _rail_voltages(_network(elements), initial_volt)
+        network, axis = _network(elements), -1 if initial_volt.ndim == 1 else -2
+        rails = _rail_voltages(network, initial_volt)
         held = initial_volt.expand(*rails.shape[: rails.ndim - initial_volt.ndim], *initial_volt.shape)
-        return torch.cat([held, rails], dim=-1 if initial_volt.ndim == 1 else -2)
+        return network.state_at(held.narrow(axis, 0, 0), torch.cat([held, rails], dim=axis), axis)
 
     def voltage_limit(self, elements: Elements, hardware: HardwareSpec) -> Tensor:
         """Swing and output current of the nodes and of the rails that follow them."""
@@ -173,19 +184,24 @@ def _amplifiers(n: int, encoding: Encoding) -> dict[Role, int]:
 
 def _with_nominal_amplifiers(elements: Elements, amplifiers: Amplifiers) -> Elements:
     """Amplifiers without offset in every role."""
-    perfect = {role: torch.zeros(count, 1, dtype=torch.float64) for role, count in elements.counts.items()}
-    return amplifiers.apply(elements, perfect)
+    return amplifiers.nominal(elements)
 
 
 def _network(elements: Elements) -> SummingNetwork:
     """The solver's amplifiers first, then those of the rails; no integrators."""
     elements = elements.one_batch()
+    P, Q = _conductances(elements)
+    thermal = _conductances(elements.noise_densities()) if elements.noise_kelvin else (None, None)
+    no_capacitors = torch.zeros(*P.shape[:-2], 0, dtype=torch.float64)
+    return SummingNetwork(P, Q, no_capacitors, None, elements.amplifier_bank(), *thermal)
+
+
+def _conductances(elements: Elements) -> tuple[Tensor, Tensor]:
+    """P and Q of the network."""
     P = rail_blocks(elements)
     drive = torch.diag_embed(elements.value(Role.INPUT))
     none = torch.zeros(*drive.shape[:-2], P.shape[-1] - elements.n, elements.n, dtype=torch.float64)
-    no_capacitors = torch.zeros(*P.shape[:-2], 0, dtype=torch.float64)
-    banks = [elements.amplifiers[role] for role in elements.counts if role in elements.amplifiers]
-    return SummingNetwork(P, torch.cat([drive, none], -2), no_capacitors, None, joined_banks(banks) if banks else None)
+    return P, torch.cat([drive, none], -2)
 
 
 def _rail_voltages(network: SummingNetwork, node_volt: Tensor) -> Tensor:

@@ -19,11 +19,14 @@ __all__ = ["AmplifierLoad", "Design", "Quantity", "Scales", "Topology"]
 
 
 class Quantity(enum.Enum):
-    """What a chip can be asked for."""
+    """What a chip can be asked for; the last three are made of the first three by :mod:`tngd_hw.linalg`."""
 
     SOLUTION = "solution"
     INVERSE = "inverse"
     SAMPLES = "samples"
+    COVARIANCE = "covariance"
+    EXPONENTIAL = "exponential"
+    LOG_DETERMINANT = "log_determinant"
 
 
 @dataclass(frozen=True)

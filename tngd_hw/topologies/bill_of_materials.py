@@ -8,21 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from dataclasses import astuple, dataclass, fields
 
 import torch
 
 from tngd_hw.hardware import HardwareSpec, PartKind, Role
+from tngd_hw.hardware.preferred_values import E12, E96, nearest_in_series
 from tngd_hw.topologies.loaded import LoadedChip
 
-__all__ = ["E12", "E96", "BillLine", "bill_of_materials", "bill_to_csv", "nearest_in_series"]
-
-E12 = (1.0, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 3.9, 4.7, 5.6, 6.8, 8.2)
-"""IEC 60063, 12 values a decade: no closed form gives them all."""
-
-E96 = tuple(round(10 ** (k / 96), 2) for k in range(96))
-"""IEC 60063, 96 values a decade: 10^(k/96), rounded to three digits."""
+__all__ = ["BillLine", "bill_of_materials", "bill_to_csv"]
 
 
 @dataclass(frozen=True)
@@ -87,14 +81,6 @@ def bill_to_csv(lines: tuple[BillLine, ...]) -> str:
     for line in lines:
         writer.writerow("" if value is None else value for value in astuple(line))
     return text.getvalue()
-
-
-def nearest_in_series(value: float, series: tuple[float, ...]) -> float:
-    """The member of ``series`` (one decade, from 1), times a power of ten, nearest to ``value`` > 0 by ratio."""
-    decade = math.floor(math.log10(value))
-    candidates = [m * 10.0**d for d in (decade - 1, decade, decade + 1) for m in series]
-    best = min(candidates, key=lambda candidate: abs(math.log(value / candidate)))
-    return float(f"{best:.3g}")  # 4.99 * 10.0**-9 is not 4.99e-9
 
 
 def _grouped(role: Role, values: torch.Tensor, series: tuple[float, ...], unit: str, part: str) -> list[BillLine]:

@@ -30,7 +30,9 @@ from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
 from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
+from tngd_hw.topologies.linear_forms import Space
 from tngd_hw.topologies.op_amp_cells import add_noise, add_sources
+from tngd_hw.topologies.resistors_in_netlist import add_resistors, entry_names
 from tngd_hw.topologies.signed_array import array_scale
 from tngd_hw.topologies.spectrum import stable_and_regular
 
@@ -40,6 +42,10 @@ _Nodes = NDArray[np.int64]
 _Values = NDArray[np.float64]
 _AddTransconductors = Callable[[NetlistBuilder, list[str], _Nodes, _Values], None]
 """Adds transconductors: their names, nodes (m, 3) + input, - input, output, and values in siemens."""
+
+
+_TO_GROUND = {Role.OUTPUT_CONDUCTANCE: "out", Role.LEAKAGE: "leak"}
+"""Roles of resistors from a node to ground, and how they are named."""
 
 
 class GmC:
@@ -111,20 +117,20 @@ class GmC:
     def linear_sde(self, elements: Elements) -> LinearSDE:
         """The equation of the module; n states, the voltages of the nodes."""
         n, elements = elements.n, elements.one_batch()
-        array, C = elements.components[Role.TRANSCONDUCTOR], elements.value(Role.NODE_CAPACITOR)
-        conductance = array.dense(1) - array.dense(-1)
-        if Role.OUTPUT_CONDUCTANCE in elements.components:
-            conductance = conductance + torch.diag_embed(elements.value(Role.OUTPUT_CONDUCTANCE))
-        drive = torch.diag_embed(elements.value(Role.INPUT_TRANSCONDUCTOR) / C)
-        noise = torch.zeros(*C.shape, 0, dtype=torch.float64)
-        if Role.NOISE in elements.components:
-            noise = torch.diag_embed(torch.sqrt(elements.value(Role.NOISE) / 2) / C)
-        return LinearSDE(
-            -conductance / C[..., None],
-            torch.cat([drive, torch.zeros_like(drive[..., :1])], -1),
-            noise,
-            input_names=(*(f"in{i}" for i in range(n)), "constant"),
-            output_names=[f"out{i}" for i in range(n)],
+        C = elements.value(Role.NODE_CAPACITOR)
+        array = elements.components[Role.TRANSCONDUCTOR]
+        conductance = array.dense(1) - array.dense(-1) + torch.diag_embed(_to_ground(elements))
+        injected, thermal = Role.NOISE in elements.components, bool(elements.noise_kelvin)
+        space = Space(n, n, n * (int(injected) + int(thermal)))
+        current = elements.value(Role.INPUT_TRANSCONDUCTOR)[..., None] * space.input() - conductance @ space.state(0, n)
+        if injected:
+            current = current + space.white(torch.diag_embed(torch.sqrt(elements.value(Role.NOISE) / 2)))
+        if thermal:
+            strength = torch.sqrt(_thermal_density(elements) / 2)
+            current = current + space.white(torch.diag_embed(strength), n * int(injected))
+        numbers = range(n)
+        return space.linear_sde(
+            current / C[..., None], space.state(0, n), [f"in{i}" for i in numbers], [f"out{i}" for i in numbers]
         )
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
@@ -164,20 +170,39 @@ def _netlist(
         elements.value(Role.INPUT_TRANSCONDUCTOR).numpy(),
     )
     array = elements.components[Role.TRANSCONDUCTOR]
-    add_transconductors(build, _array_names(array), _array_nodes(array, out), array.value.numpy())
-    if Role.OUTPUT_CONDUCTANCE in elements.components:
-        resistance = 1.0 / elements.value(Role.OUTPUT_CONDUCTANCE).numpy()
-        build.add(Kind.RESISTOR, [f"out{i}" for i in numbers], np.stack([out, ground], 1), resistance)
-    capacitance = elements.value(Role.NODE_CAPACITOR).numpy()
+    names = entry_names("a", array.row.numpy(), array.column.numpy())
+    add_transconductors(build, names, _array_nodes(array, out), array.value.numpy())
     places = np.stack([out, ground], 1)
+    for role, prefix in _TO_GROUND.items():
+        if role in elements.components:
+            add_resistors(build, elements, role, [f"{prefix}{i}" for i in numbers], places)
+    density = _transconductor_noise(elements).numpy()
+    if density.any():
+        names = [f"ota{i}" for i in numbers]
+        build.add(Kind.CURRENT_SOURCE, names, np.stack([ground, out], 1), 0.0, noise_psd=density)
+    capacitance = elements.value(Role.NODE_CAPACITOR).numpy()
     build.add(Kind.CAPACITOR, [f"node{i}" for i in numbers], places, capacitance, initial=initial_volt.numpy())
     add_noise(build, elements, out)
     return build.netlist(inputs=sources, outputs=outputs)
 
 
-def _array_names(array: Component) -> list[str]:
-    row, column = array.row.numpy(), array.column.numpy()
-    return [f"a_{i}_{j}" for i, j in zip(row.tolist(), column.tolist(), strict=True)]
+def _to_ground(elements: Elements) -> Tensor:
+    """Conductance from every node to ground, (..., n): of the transconductors' outputs, and leakage."""
+    none = torch.zeros_like(elements.value(Role.NODE_CAPACITOR))
+    return sum((elements.value(role) for role in _TO_GROUND if role in elements.components), none)
+
+
+def _thermal_density(elements: Elements) -> Tensor:
+    """One-sided density of the thermal noise current into every node, (..., n), A^2/Hz."""
+    return _to_ground(elements.noise_densities()) + _transconductor_noise(elements)
+
+
+def _transconductor_noise(elements: Elements) -> Tensor:
+    """4 k T gamma sum gm over the transconductors that end at a node, (..., n); gamma T is their temperature here."""
+    array = elements.components[Role.TRANSCONDUCTOR]
+    gm = (array.dense(1) + array.dense(-1)).sum(-1)
+    own = elements.thermal_factor(Role.INPUT_TRANSCONDUCTOR) * elements.value(Role.INPUT_TRANSCONDUCTOR)
+    return elements.thermal_factor(Role.TRANSCONDUCTOR) * gm + own
 
 
 def _array_nodes(array: Component, out: _Nodes) -> _Nodes:

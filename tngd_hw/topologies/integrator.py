@@ -19,12 +19,13 @@ from torch import Tensor
 
 from tngd_hw.hardware import Component, Elements, Encoding, HardwareSpec, Inventory, Layout, Role
 from tngd_hw.linear_sde import LinearSDE
-from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
+from tngd_hw.netlist import Netlist, NetlistBuilder
 from tngd_hw.outcome import Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.topologies.amplifier_limits import network_loads, planned_limit
 from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
 from tngd_hw.topologies.op_amp_cells import add_integrators, add_noise, add_sources
+from tngd_hw.topologies.resistors_in_netlist import add_resistors
 from tngd_hw.topologies.signed_array import (
     add_rails,
     array_components,
@@ -32,9 +33,10 @@ from tngd_hw.topologies.signed_array import (
     array_scale,
     rail_amplifiers,
     rail_blocks,
+    with_leakage,
 )
 from tngd_hw.topologies.spectrum import stable_and_regular
-from tngd_hw.topologies.summing_network import SummingNetwork, joined_banks
+from tngd_hw.topologies.summing_network import SummingNetwork
 
 __all__ = ["Integrator"]
 
@@ -89,7 +91,7 @@ class Integrator:
         out, summing = build.nodes(outputs), build.nodes([f"sum{i}" for i in numbers])
         driven, names = add_sources(build, inputs.numpy())
         places = torch.stack([torch.from_numpy(driven), torch.from_numpy(summing)], 1).numpy()
-        build.add(Kind.RESISTOR, [f"b_{i}" for i in numbers], places, 1.0 / elements.value(Role.INPUT).numpy())
+        add_resistors(build, elements, Role.INPUT, [f"b_{i}" for i in numbers], places)
         add_integrators(build, elements, summing, out, initial_volt.numpy())
         (rails,) = _rail_roles(elements)
         add_rails(build, elements, out, summing, {rails: _network(elements).stage_voltages(initial_volt)})
@@ -130,12 +132,18 @@ def _rail_roles(elements: Elements) -> tuple[Role, ...]:
 def _network(elements: Elements) -> SummingNetwork:
     """Integrators first, then the amplifiers of the rails."""
     elements = elements.one_batch()
-    P = rail_blocks(elements)
+    noise = elements.components.get(Role.NOISE)
+    P, Q = _conductances(elements)
+    thermal = _conductances(elements.noise_densities()) if elements.noise_kelvin else (None, None)
+    return SummingNetwork(
+        P, Q, elements.value(Role.INTEGRATION), None if noise is None else noise.value,
+        elements.amplifier_bank(), *thermal,
+    )  # fmt: skip
+
+
+def _conductances(elements: Elements) -> tuple[Tensor, Tensor]:
+    """P and Q of the network."""
+    P = with_leakage(rail_blocks(elements), elements)
     drive = torch.diag_embed(elements.value(Role.INPUT))
     none = torch.zeros(*drive.shape[:-2], P.shape[-1] - elements.n, elements.n, dtype=torch.float64)
-    noise = elements.components.get(Role.NOISE)
-    banks = [elements.amplifiers[role] for role in elements.counts if role in elements.amplifiers]
-    return SummingNetwork(
-        P, torch.cat([drive, none], -2), elements.value(Role.INTEGRATION), None if noise is None else noise.value,
-        joined_banks(banks) if banks else None,
-    )  # fmt: skip
+    return P, torch.cat([drive, none], -2)

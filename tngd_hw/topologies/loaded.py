@@ -9,32 +9,23 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from tngd_hw.hardware import Chip, Elements
+from tngd_hw.hardware import Chip, Elements, present
 from tngd_hw.linear_sde import LinearSDE
-from tngd_hw.netlist import Netlist
+from tngd_hw.linear_sde.dense import eigvals
+from tngd_hw.linear_sde.settled import stable_members
+from tngd_hw.netlist import Netlist, NoiseSources
 from tngd_hw.outcome import MisuseError, Outcome, OutcomeError, Status
 from tngd_hw.problem import LinearProblem, as_real_tensor
 from tngd_hw.topologies.base import Design, Scales, Topology
 from tngd_hw.topologies.design_report import DesignReport, design_report
+from tngd_hw.topologies.drive import Drive, put_on
 from tngd_hw.topologies.mapping_report import MappingReport, mapping_report
+from tngd_hw.topologies.noise_poles import noise_pole_count, with_flicker, with_noise_bandwidth
 
-__all__ = ["NETLIST_ELEMENT_LIMIT", "Drive", "LoadedChip"]
+__all__ = ["NETLIST_ELEMENT_LIMIT", "LoadedChip"]
 
 NETLIST_ELEMENT_LIMIT = 2_000_000
 """Circuits with more elements are not written as netlists (about 100 MB of text)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Drive:
-    """What is put on a loaded chip for one run.
-
-    Attributes:
-        inputs: Values of the sources, volt or ampere by topology, shape (n,) or (n, k) for k right-hand sides.
-        initial_volt: Output voltages held by the reset at t = 0, same shape.
-    """
-
-    inputs: Tensor
-    initial_volt: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +42,7 @@ class LoadedChip:
         kappa: Strength of the injected noise: Cov(x) -> kappa A^-1 for symmetric A.
         status: OK, or why this chip cannot give the answer; engines return it instead of running.
         programmed: This chip's element values, or None where the matrix does not fit; see :attr:`elements`.
+        programming_seed: Seed of what was drawn when it was programmed.
     """
 
     chip: Chip
@@ -62,6 +54,7 @@ class LoadedChip:
     kappa: float
     status: Status
     programmed: Elements | None = field(repr=False)
+    programming_seed: int = 0
 
     @property
     def scales(self) -> Scales:
@@ -108,11 +101,28 @@ class LoadedChip:
         return self.topology.voltage_limit(self.elements, self.chip.hardware)
 
     @cached_property
-    def circuit_status(self) -> Status:
-        """The status of the programmed circuit with its real amplifiers: UNSTABLE where a mode grows."""
+    def circuit_statuses(self) -> tuple[Status, ...]:
+        """The status of every chip's circuit with its real amplifiers, one a chip: UNSTABLE where a mode grows."""
+        chips = self.chip.chips
         if not self.status.ok:
-            return self.status
-        growth = float(self.linear_sde().eigenvalues().real.max())
+            return (self.status,) * (chips or 1)
+        sde = self.linear_sde()
+        if sde.shrinks:
+            return (Status(),) * (chips or 1)
+        drifts = sde.F.detach().reshape(-1, sde.n_states, sde.n_states)  # one of them where all chips are alike
+        statuses = [
+            Status() if stable else self._growth(drift)
+            for stable, drift in zip(stable_members(drifts), drifts, strict=True)
+        ]
+        return tuple(statuses * (chips or 1) if len(statuses) == 1 else statuses)
+
+    @property
+    def circuit_status(self) -> Status:
+        """The first of :attr:`circuit_statuses` that is not OK, else OK."""
+        return next((status for status in self.circuit_statuses if not status.ok), Status())
+
+    def _growth(self, drift: Tensor) -> Status:
+        growth = float(eigvals(drift).real.max())
         if growth < 0:
             return Status()
         detail = f"with its real amplifiers the circuit has a mode growing at {growth:.3g} 1/s"
@@ -124,10 +134,18 @@ class LoadedChip:
         """Chip number ``chip`` of a batch as a loaded chip of its own."""
         if self.chip.chips is None or not 0 <= chip < self.chip.chips:
             raise MisuseError(f"chip = {chip!r}: this batch has chips 0 to {(self.chip.chips or 0) - 1}")
-        single = replace(self.chip, chips=None, number=chip, deviations=self.chip.deviations_of(chip))
-        return replace(self, chip=single, programmed=self.elements.chip(chip))
+        return replace(self, chip=self.chip.select(chip), programmed=self.elements.chip(chip))
 
-    def drive(self, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None) -> Drive:
+    def drive(
+        self, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None, *, seed: int = 0
+    ) -> Drive:
+        """The :meth:`planned_drive` as this chip's DAC and reset put it on; ``seed`` is that of their noise."""
+        planned = self.planned_drive(b, x0)
+        if self.programmed is None:
+            return planned
+        return put_on(planned, self.chip, self.programmed, input_gain=self.scales.input_gain, seed=seed)
+
+    def planned_drive(self, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None) -> Drive:
         """Sources for right-hand side ``b`` (default: the problem's, or 0) from ``x0`` (default 0).
 
         Source i has the value input_gain v0 D_i b_i, and v(0) = v0 x0/D; shapes (n,) or (n, k), broadcast against each
@@ -162,19 +180,53 @@ class LoadedChip:
             OutcomeError: NOT_REALIZABLE above NETLIST_ELEMENT_LIMIT elements, or where the matrix does not fit.
         """
         drive = self.drive() if drive is None else drive
-        elements = self.elements if self.chip.chips is None else self.elements.chip(chip)
+        elements = present(self.elements if self.chip.chips is None else self.elements.chip(chip))
         count = sum(len(c.row) for c in elements.components.values())
         if count > NETLIST_ELEMENT_LIMIT:
             detail = f"the circuit has {count} elements, netlists are written up to {NETLIST_ELEMENT_LIMIT}"
             raise OutcomeError(Status(Outcome.NOT_REALIZABLE, detail))
-        if drive.inputs.ndim != 1:
-            k = drive.inputs.shape[1]
+        if drive.columns is not None:
+            k = drive.columns
             raise MisuseError(f"a netlist has one right-hand side, this drive has {k}: make one netlist a column")
-        return self.topology.netlist(elements, drive.inputs, drive.initial_volt)
+        own = drive.chip(chip)
+        return self.topology.netlist(elements, own.inputs, own.initial_volt)
 
-    def linear_sde(self) -> LinearSDE:
-        """The closed-form equations of this chip's circuit, batched over chips."""
-        return self.topology.linear_sde(self.elements)
+    def linear_sde(self, chips: slice | None = None) -> LinearSDE:
+        """The closed-form equations of this chip's circuit, batched over chips, or over those of ``chips``."""
+        elements = self.elements if chips is None else self.elements.chip(chips)
+        sde = self.topology.linear_sde(elements)
+        if elements.noise_bandwidth_hz is not None:
+            sde = with_noise_bandwidth(sde, elements.noise_bandwidth_hz)
+        bank = elements.amplifier_bank()
+        return sde if bank is None or not bank.flickers else with_flicker(sde, bank)
+
+    def initial_state(self, initial_volt: Tensor, *, per_chip: bool = False) -> Tensor:
+        """State of :meth:`linear_sde` for output voltages (n,) or (n, k) held at t = 0; noise generators at rest.
+
+        With ``per_chip`` the voltages have an axis for the chips: ([chips,] states) or ([chips,] states, k).
+        """
+        if per_chip:  # a start is linear in the voltages
+            columns = initial_volt if initial_volt.ndim == 3 else initial_volt.unsqueeze(-1)
+            state = self.initial_state(torch.eye(self.n, dtype=torch.float64)) @ columns
+            return state if initial_volt.ndim == 3 else state.squeeze(-1)
+        state = self.topology.initial_state(self.elements, initial_volt)
+        axis, shape = -initial_volt.ndim, list(state.shape)
+        shape[axis] = noise_pole_count(self.elements)
+        return torch.cat([state, state.new_zeros(shape)], dim=axis) if shape[axis] else state
+
+    @property
+    def noise_sources(self) -> NoiseSources:
+        """What is heard in the netlist: every resistor that has a temperature, or only what is injected."""
+        return NoiseSources.ALL if self.elements.noise_kelvin else NoiseSources.INJECTED
+
+    @property
+    def noisy(self) -> bool:
+        """Whether a run differs from one seed to the next: injected noise, or noise of the parts."""
+        own = any(
+            bool((bank.voltage_noise_psd > 0).any()) or bool((bank.current_noise_psd > 0).any())
+            for bank in self.elements.amplifiers.values()
+        )
+        return self.kappa > 0 or own or bool(self.elements.noise_kelvin)
 
 
 def _same_shape(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from tngd_hw.hardware import Component, Elements, PartKind, Role
-from tngd_hw.hardware.elements import AmplifierBank
+from tngd_hw.hardware import Component, Elements, PartKind, Role, present
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.linear_sde.dense import solve
 from tngd_hw.topologies.base import Quantity
@@ -39,13 +38,15 @@ class ExpectedLoss:
         total: Of this die.
         design: Of nominal parts with the amplifiers' finite gain: entries out of range, gain; no offset, no tolerance.
         offset: What this die's offsets alone add.
-        tolerance: What this die's component values alone add.
+        tolerance: What this die's component values alone add: mismatch, memory, and of programming what is drawn.
+        quantisation: What rounding every entry to the nearest level adds (stochastic rounding is drawn: tolerance).
     """
 
     total: float
     design: float
     offset: float
     tolerance: float
+    quantisation: float
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class MappingReport:
         dynamic_range_db: Their ratio, 20 log10.
         needed_range_db: The same ratio if components could have any value, 20 log10.
         entries_raised: Entries below the programmable range that got its smallest value.
-        entries_dropped: Entries below half of it, which have no component.
+        entries_dropped: Entries without a component: below half of that value, or rounded to 0.
         scaled: Whether the circuit holds D A D: the end is the same, the path is not.
         conductance_scale_siemens: g0: the conductance of A = 1 (of a tank resistor where capacitors hold the matrix).
         capacitance_scale_farad: C at every node (the capacitance of A = 1 where capacitors hold the matrix).
@@ -164,9 +165,13 @@ class MappingReport:
 
 
 def _losses(loss: ExpectedLoss) -> str:
-    return (
-        f"{loss.total:.2g} (range and gain {loss.design:.2g}, offset {loss.offset:.2g}, tolerance {loss.tolerance:.2g})"
-    )
+    causes = {
+        "range and gain": loss.design,
+        "quantisation": loss.quantisation,
+        "offset": loss.offset,
+        "tolerance": loss.tolerance,
+    }
+    return f"{loss.total:.2g} ({', '.join(f'{cause} {part:.2g}' for cause, part in causes.items())})"
 
 
 def mapping_report(loaded: LoadedChip) -> MappingReport:
@@ -178,7 +183,7 @@ def mapping_report(loaded: LoadedChip) -> MappingReport:
         OutcomeError: The matrix does not fit.
     """
     loaded = loaded if loaded.chip.chips is None else loaded.select(0)
-    elements, scales = loaded.elements, loaded.scales
+    elements, scales = present(loaded.elements), loaded.scales
     holders = [elements.components[role] for role in loaded.topology.matrix_roles if role in elements.components]
     values = torch.cat([holder.value.reshape(-1) for holder in holders])
     low, high = float(values.min()), float(values.max())
@@ -240,15 +245,16 @@ def _holds_in(loaded: LoadedChip, kind: PartKind) -> bool:
 
 
 def _out_of_range(loaded: LoadedChip, entries: int, holders: list[Component]) -> tuple[int, int]:
-    """Entries at the smallest programmable value, and entries without a component, as designed."""
+    """Entries designed at the smallest programmable value, and entries without a component."""
     largest = loaded.chip.hardware.resistors.largest_ohm
+    dropped = max(entries - sum(len(holder.row) for holder in holders), 0)
     if largest is None or not _holds_in(loaded, PartKind.RESISTOR):
-        return 0, 0
+        return 0, dropped
     nominal = [
         loaded.nominal.components[r].value for r in loaded.topology.matrix_roles if r in loaded.nominal.components
     ]
     raised = sum(int((value <= (1 + 1e-12) / largest).sum()) for value in nominal)
-    return raised, max(entries - sum(len(holder.row) for holder in holders), 0)
+    return raised, dropped
 
 
 def _amplifier_effects(loaded: LoadedChip) -> tuple[float, float]:
@@ -272,15 +278,17 @@ def _expected_loss(loaded: LoadedChip) -> ExpectedLoss | None:
     b = loaded.problem.b
     if b is None or Quantity.SOLUTION not in loaded.topology.quantities or not loaded.circuit_status.ok:
         return None
-    inputs, axis = loaded.drive().inputs, -b.ndim
+    inputs, axis = loaded.planned_drive().inputs, -b.ndim
     one = torch.ones(1, *inputs.shape[1:], dtype=torch.float64)
     sde, perfect_sde = loaded.linear_sde(), loaded.topology.linear_sde(_without_deviations(loaded))
     chip = loaded.unknowns(_settled(sde, sde.E[..., :-1], inputs), axis)
     offset = loaded.unknowns(_settled(sde, sde.E[..., -1:], one), axis)
     perfect = loaded.unknowns(_settled(perfect_sde, perfect_sde.E[..., :-1], inputs), axis)
+    rounded_sde = loaded.topology.linear_sde(_rounded(loaded))
+    rounded = loaded.unknowns(_settled(rounded_sde, rounded_sde.E[..., :-1], inputs), axis)
     exact = _solution(loaded.problem.formed_matrix(), b)
     size = _size(exact)
-    errors = (chip + offset - exact, perfect - exact, offset, chip - perfect)
+    errors = (chip + offset - exact, perfect - exact, offset, chip - rounded, rounded - perfect)
     return ExpectedLoss(*(_size(error) / size if size > 0 else 0.0 for error in errors))
 
 
@@ -301,8 +309,23 @@ def _settled(sde: LinearSDE, E: Tensor, inputs: Tensor) -> Tensor:
 
 def _without_deviations(loaded: LoadedChip) -> Elements:
     """Nominal components, transconductors and amplifiers of nominal gain and bandwidth, without offset."""
-    elements = loaded.chip.hardware.transconductors.apply(loaded.nominal, {})
+    return _nominal_chip(loaded, loaded.nominal)
+
+
+def _rounded(loaded: LoadedChip) -> Elements:
+    """The same with every entry of the matrix at its nearest level."""
+    programming = loaded.chip.hardware.programming
+    if programming.stochastic_rounding:
+        return _without_deviations(loaded)
+    wanted = replace(loaded.nominal, programmable=loaded.elements.programmable)
+    return _nominal_chip(loaded, programming.model_copy(update={"error_std": 0.0}).apply(wanted, {}))
+
+
+def _nominal_chip(loaded: LoadedChip, elements: Elements) -> Elements:
+    elements = loaded.chip.hardware.transconductors.apply(elements, {})
     for role, bank in loaded.elements.amplifiers.items():
-        quiet = AmplifierBank(bank.open_loop_gain, bank.gain_bandwidth_hz, torch.zeros_like(bank.offset_volt))
+        quiet = replace(
+            bank, offset_volt=torch.zeros_like(bank.offset_volt), bias_ampere=torch.zeros_like(bank.bias_ampere)
+        )
         elements = elements.with_amplifiers(role, quiet)
     return elements

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tngd_hw.hardware import AmplifierBank, Component, Elements, Role
+from tngd_hw.hardware import Elements, Role
 from tngd_hw.netlist import Kind, NetlistBuilder
 from tngd_hw.outcome import MisuseError
+from tngd_hw.topologies.op_amp_parasitics import StageRow, add_bare_amplifiers, plain_parameters
+from tngd_hw.topologies.resistors_in_netlist import add_resistors, entry_names, noise_density
 
 __all__ = [
     "Rails",
@@ -36,25 +38,6 @@ class Rails:
     inverted: _Nodes
 
 
-@dataclass(frozen=True, eq=False)
-class StageRow:
-    """A row of resistive stages.
-
-    Attributes:
-        prefix: Their names are ``prefix0`` ...
-        inputs: The nodes they take their input from: a node of their own for inverters, the summing node for stages.
-        outputs: The nodes they drive.
-        bank: Their amplifiers, or None for ideal ones.
-        start: Output voltages at t = 0.
-    """
-
-    prefix: str
-    inputs: _Nodes
-    outputs: _Nodes
-    bank: AmplifierBank | None
-    start: _Values
-
-
 def add_sources(build: NetlistBuilder, values: _Values, prefix: str = "in") -> tuple[_Nodes, list[str]]:
     """Voltage sources ``in0`` ... to ground; their nodes and names."""
     names = [f"{prefix}{i}" for i in range(len(values))]
@@ -63,32 +46,58 @@ def add_sources(build: NetlistBuilder, values: _Values, prefix: str = "in") -> t
     return nodes, names
 
 
-def add_array(build: NetlistBuilder, prefix: str, array: Component, rails: Rails, summing: _Nodes) -> None:
-    """Resistors ``prefix_row_column`` from the rail of their sign to the summing node of their row."""
-    row, column = array.row.numpy(), array.column.numpy()
-    rail = np.where(array.sign.numpy() > 0, rails.direct[column], rails.inverted[column])
-    names = [f"{prefix}_{i}_{j}" for i, j in zip(row.tolist(), column.tolist(), strict=True)]
-    build.add(Kind.RESISTOR, names, np.stack([rail, summing[row]], 1), 1.0 / array.value.numpy())
+def add_array(
+    build: NetlistBuilder, elements: Elements, role: Role, rails: Rails, summing: _Nodes, *, prefix: str
+) -> None:
+    """Resistors ``prefix_row_column`` from the rail of their sign to the summing node of their row.
+
+    Where an entry has resistors on both rails, the one on the inverted rail is ``prefix_row_columnm``.
+    """
+    array = elements.components[role]
+    row, column, inverted = array.row.numpy(), array.column.numpy(), (array.sign < 0).numpy()
+    rail = np.where(inverted, rails.inverted[column], rails.direct[column])
+    names = entry_names(prefix, row, column)
+    if len(set(names)) < len(names):
+        names = [f"{name}m" if m else name for name, m in zip(names, inverted, strict=True)]
+    add_resistors(build, elements, role, names, np.stack([rail, summing[row]], 1))
 
 
 def add_noise(build: NetlistBuilder, elements: Elements, nodes: _Nodes) -> None:
-    """Current sources ``noise0`` ... that inject the white noise of the elements, if there is any."""
-    if Role.NOISE in elements.components:
-        density = elements.value(Role.NOISE).numpy()
-        places = np.stack([np.zeros_like(nodes), nodes], 1)
-        names = [f"noise{i}" for i in range(len(nodes))]
-        build.add(Kind.CURRENT_SOURCE, names, places, 0.0, noise_psd=density)
+    """Current sources ``noise0`` ... that inject the noise of the elements, if there is any.
+
+    White, or through a pole: the white current then feeds 1 ohm beside a capacitor of 1/(2 pi bandwidth), whose voltage
+    is turned into the current by 1 S.
+    """
+    if Role.NOISE not in elements.components:
+        return
+    ground, names = np.zeros_like(nodes), [f"noise{i}" for i in range(len(nodes))]
+    white = nodes
+    if elements.noise_bandwidth_hz is not None:
+        white = build.nodes([f"noise{i}" for i in range(len(nodes))])
+        places = np.stack([white, ground], 1)
+        farad = 1.0 / (2 * np.pi * np.broadcast_to(elements.noise_bandwidth_hz.numpy(), len(nodes)))
+        build.add(Kind.RESISTOR, names, places, 1.0, noiseless=True)
+        build.add(Kind.CAPACITOR, names, places, farad, initial=0.0)
+        build.add(Kind.VCCS, names, np.stack([ground, nodes, white, ground], 1), 1.0)
+    density = elements.value(Role.NOISE).numpy()
+    build.add(Kind.CURRENT_SOURCE, names, np.stack([ground, white], 1), 0.0, noise_psd=density)
 
 
 def add_integrators(build: NetlistBuilder, elements: Elements, summing: _Nodes, out: _Nodes, start: _Values) -> None:
-    """Integrators ``int0`` ...; ``start`` is their output at t = 0."""
+    """Integrators ``int0`` ...; ``start`` is their output at t = 0.  Leakage is a resistor beside the capacitor."""
     names, ports = [f"int{i}" for i in range(len(out))], np.stack([summing, out], 1)
     capacitance = elements.value(Role.INTEGRATION).numpy()
     bank = elements.amplifiers.get(Role.INTEGRATOR_AMPLIFIER)
     if bank is None:
         build.add_cells("integrator_ideal", names, ports, cint=capacitance, ic=start)
+    elif bank.is_plain:
+        build.add_cells("integrator", names, ports, cint=capacitance, ic=start, **plain_parameters(bank))
     else:
-        build.add_cells("integrator", names, ports, cint=capacitance, ic=start, **_parameters(bank))
+        build.add(Kind.CAPACITOR, names, ports[:, ::-1], capacitance, initial=start)
+        add_bare_amplifiers(build, StageRow("int", summing, out, bank, start), bank)
+    if Role.LEAKAGE in elements.components:
+        leaks = [f"leak{i}" for i in range(len(out))]
+        add_resistors(build, elements, Role.LEAKAGE, leaks, ports)
 
 
 def add_amplifiers(build: NetlistBuilder, row: StageRow) -> None:
@@ -99,20 +108,43 @@ def add_amplifiers(build: NetlistBuilder, row: StageRow) -> None:
     """
     if row.bank is None:
         raise MisuseError("bare amplifiers in a netlist have a gain and a bandwidth: give hardware with amplifiers")
-    names = [f"{row.prefix}{i}" for i in range(len(row.inputs))]
-    ports = np.stack([np.zeros_like(row.inputs), row.inputs, row.outputs], 1)
-    build.add_cells("opamp", names, ports, ic=row.start + 0.0, **_parameters(row.bank))
+    add_bare_amplifiers(build, row, row.bank)
 
 
-def add_inverters(build: NetlistBuilder, row: StageRow, inputs: _Values, feedback: _Values) -> None:
-    """Inverting amplifiers with input and feedback conductances."""
-    resistances = {"rin": 1.0 / inputs, "rf": 1.0 / feedback}
-    _add_row(build, "inverter", row, resistances)
+def add_inverters(build: NetlistBuilder, elements: Elements, row: StageRow, inputs: Role, feedback: Role) -> None:
+    """Inverting amplifiers with input and feedback resistors of these roles."""
+    if not _needs_parts(elements, row):
+        resistances = {"rin": 1.0 / elements.value(inputs).numpy(), "rf": 1.0 / elements.value(feedback).numpy()}
+        _add_row(build, "inverter", row, resistances)
+        return
+    count = len(row.inputs)
+    summing = build.nodes([f"{row.prefix}sum{i}" for i in range(count)])
+    places = np.stack([row.inputs, summing], 1)
+    names = [f"{row.prefix}in{i}" for i in range(count)]
+    add_resistors(build, elements, inputs, names, places)
+    add_stages(build, elements, replace(row, inputs=summing), feedback)
 
 
-def add_stages(build: NetlistBuilder, row: StageRow, feedback: _Values) -> None:
-    """Transimpedance stages with feedback conductances."""
-    _add_row(build, "transimpedance", row, {"rf": 1.0 / feedback})
+def add_stages(build: NetlistBuilder, elements: Elements, row: StageRow, feedback: Role) -> None:
+    """Transimpedance stages with feedback resistors of this role."""
+    siemens = elements.value(feedback)
+    if not _needs_parts(elements, row):
+        _add_row(build, "transimpedance", row, {"rf": 1.0 / siemens.numpy()})
+        return
+    names = [f"{row.prefix}f{i}" for i in range(len(row.inputs))]
+    if row.bank is not None:
+        places = np.stack([row.outputs, row.inputs], 1)
+        add_resistors(build, elements, feedback, names, places)
+        add_bare_amplifiers(build, row, row.bank)
+        return
+    _add_row(build, "transimpedance", row, {"rf": 1.0 / siemens.numpy()})
+    density = noise_density(elements, feedback, siemens).numpy()  # the ideal cell has no resistor that could be heard
+    build.add(Kind.CURRENT_SOURCE, names, np.stack([np.zeros_like(row.inputs), row.inputs], 1), 0.0, noise_psd=density)
+
+
+def _needs_parts(elements: Elements, row: StageRow) -> bool:
+    """Whether the cells of circuits/*.lib do not do: thermal noise, or amplifiers with more than three figures."""
+    return bool(elements.noise_kelvin) or (row.bank is not None and not row.bank.is_plain)
 
 
 def _add_row(build: NetlistBuilder, cell: str, row: StageRow, resistances: Mapping[str, _Values]) -> None:
@@ -120,12 +152,4 @@ def _add_row(build: NetlistBuilder, cell: str, row: StageRow, resistances: Mappi
     if row.bank is None:
         build.add_cells(f"{cell}_ideal", names, ports, **resistances)
     else:
-        build.add_cells(cell, names, ports, ic=row.start + 0.0, **resistances, **_parameters(row.bank))
-
-
-def _parameters(bank: AmplifierBank) -> Mapping[str, _Values]:
-    return {
-        "gain": bank.open_loop_gain.numpy(),
-        "gbw": bank.gain_bandwidth_hz.numpy(),
-        "offset": bank.offset_volt.numpy(),
-    }
+        build.add_cells(cell, names, ports, ic=row.start + 0.0, **resistances, **plain_parameters(row.bank))

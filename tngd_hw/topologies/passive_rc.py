@@ -33,6 +33,7 @@ from torch import Tensor
 from tngd_hw.hardware import Component, Elements, Encoding, HardwareSpec, Inventory, Layout, Role
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.linear_sde.dense import eigvalsh
+from tngd_hw.linear_sde.gaussian import square_root
 from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
 from tngd_hw.outcome import Outcome, Status
 from tngd_hw.problem import LinearProblem
@@ -156,6 +157,9 @@ class PassiveRC:
         if Role.NOISE in elements.components:
             as_sources = torch.arange(rails * n).reshape(rails, n).T.flatten()  # columns in the netlist's order
             noise = torch.diag_embed(torch.sqrt(by_node(elements, Role.NOISE) / 2) / capacitance)[..., as_sources]
+        if elements.noise_kelvin:  # the currents of a resistor at its two ends are one: their density is a Laplacian
+            root = square_root(nodal_conductances(elements.noise_densities()) / 2)
+            noise = torch.cat([noise, root / capacitance[..., None]], -1)
         return LinearSDE(
             -nodal_conductances(elements) / capacitance[..., None],
             torch.cat([E, torch.zeros_like(E[..., :1])], -1),

@@ -86,7 +86,7 @@ def program(
     Args:
         chip: A die from :func:`manufacture`.
         problem: A problem of at most ``chip.nodes`` unknowns.
-        seed: Seed of what is drawn at every programming (nothing in the present parts; kept in every call).
+        seed: Seed of what is drawn at every programming: write errors, stochastic rounding.
         x_max: Largest |x| to plan for.
         kappa: Strength of the injected noise, Cov(x) -> kappa A^-1 for symmetric A; sets S_I = 4 kappa C g0 v0^2.
         preconditioning: Two-sided diagonal scaling; it changes the path, not the end.  Some topologies scale by
@@ -114,7 +114,7 @@ def program(
     scales = topology.scales(mapped, chip.hardware, layout)
     design = Design(chip.hardware, layout, scales, 0.0)
     if status.outcome is Outcome.NOT_REALIZABLE or not bool(A.any()):
-        return LoadedChip(chip, problem, mapped, scaling, topology, design, kappa, status, None)
+        return LoadedChip(chip, problem, mapped, scaling, topology, design, kappa, status, None, seed)
     nominal = topology.elements(mapped, design)
     limit = float(topology.voltage_limit(nominal, chip.hardware).min())  # the programmer does not know the die
     smallest = 1.0 if scaling is None else float(scaling.min())
@@ -122,8 +122,10 @@ def program(
     scales = replace(scales, voltage_volt=_voltage_scale(mapped, scales, planned, limit))
     noise_psd = 4 * kappa * scales.capacitance_farad * scales.conductance_siemens * scales.voltage_volt**2
     design = replace(design, scales=scales, noise_psd=noise_psd)
-    elements = chip.realise(nominal if kappa == 0 else topology.elements(mapped, design))
-    return LoadedChip(chip, problem, mapped, scaling, topology, design, kappa, status, elements)
+    nominal = nominal if kappa == 0 else topology.elements(mapped, design)
+    ranges = {role: chip.hardware.range_of(role.part) for role in topology.matrix_roles}
+    elements = chip.realise(replace(nominal, programmable=ranges), seed=seed)
+    return LoadedChip(chip, problem, mapped, scaling, topology, design, kappa, status, elements, seed)
 
 
 def _is_number(value: object) -> bool:

@@ -16,18 +16,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tngd_hw.hardware import Component, Elements, Encoding, HardwareSpec, Inventory, Layout, Role
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.linear_sde.dense import solve
-from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
+from tngd_hw.netlist import Netlist
 from tngd_hw.outcome import Outcome, Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
-from tngd_hw.topologies.op_amp_cells import add_noise
+from tngd_hw.topologies.rlc_circuit import rlc_equations, rlc_initial_state, rlc_netlist
 from tngd_hw.topologies.spectrum import stable_and_regular
 
 __all__ = ["RlcSpu"]
@@ -122,43 +121,15 @@ class RlcSpu:
 
     def netlist(self, elements: Elements, inputs: Tensor, initial_volt: Tensor) -> Netlist:
         """Nodes ``out0`` ...: a cell each, capacitors ``c_i_j`` between them, current sources ``in0`` into them."""
-        numbers = range(elements.n)
-        build = NetlistBuilder(f"RLC unit of {elements.n} cells")
-        names, sources = [f"out{i}" for i in numbers], [f"in{i}" for i in numbers]
-        out, start = build.nodes(names), initial_volt.numpy()
-        build.add(Kind.CURRENT_SOURCE, sources, np.stack([np.zeros_like(out), out], 1), inputs.numpy())
-        coupling = elements.components[Role.COUPLING_CAPACITOR]
-        row, column = coupling.row.numpy(), coupling.column.numpy()
-        if len(row):
-            labels = [f"c_{i}_{j}" for i, j in zip(row.tolist(), column.tolist(), strict=True)]
-            places, between = np.stack([out[row], out[column]], 1), start[row] - start[column]
-            build.add(Kind.CAPACITOR, labels, places, coupling.value.numpy(), initial=between)
-        build.add_cells(
-            "rlc_cell", [f"cell{i}" for i in numbers], out[:, None], ic=start,
-            c=elements.value(Role.NODE_CAPACITOR).numpy(), l=elements.value(Role.TANK_INDUCTOR).numpy(),
-            r=1.0 / elements.value(Role.TANK_RESISTOR).numpy(),
-        )  # fmt: skip
-        add_noise(build, elements, out)
-        return build.netlist(inputs=sources, outputs=names)
+        return rlc_netlist(elements, inputs, initial_volt)
 
     def linear_sde(self, elements: Elements) -> LinearSDE:
-        """States (v, i): node voltages and inductor currents; dv = -C_m^-1 (v/R + i - u) dt + noise, di = v/L dt."""
-        elements = elements.one_batch()
-        n = elements.n
-        inverse = solve(maxwell_matrix(elements), torch.eye(n, dtype=torch.float64))
-        zero = torch.zeros_like(inverse)
-        to_current = torch.diag_embed(1 / elements.value(Role.TANK_INDUCTOR))
-        voltage = torch.cat([-inverse * elements.value(Role.TANK_RESISTOR)[..., None, :], -inverse], dim=-1)
-        F = torch.cat([voltage, torch.cat([to_current, zero], dim=-1)], dim=-2)
-        E = torch.cat([torch.cat([inverse, zero], dim=-2), torch.zeros_like(F[..., :1])], dim=-1)
-        C = torch.eye(n, 2 * n, dtype=torch.float64)
-        inputs, outputs = (*(f"in{i}" for i in range(n)), "constant"), [f"out{i}" for i in range(n)]
-        return LinearSDE(F, E, _noise_columns(elements, inverse), C, input_names=inputs, output_names=outputs)
+        """States: node voltages, inductor currents, and with switches the coupling capacitors' own voltages."""
+        return rlc_equations(elements)
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
-        """Nodes at ``initial_volt``, no current in the inductors."""
-        del elements
-        return torch.cat([initial_volt, torch.zeros_like(initial_volt)])
+        """Nodes at ``initial_volt``, no current anywhere."""
+        return rlc_initial_state(elements, initial_volt)
 
     def voltage_limit(self, elements: Elements, hardware: HardwareSpec) -> Tensor:
         """None: the cells are passive."""
@@ -173,21 +144,6 @@ class RlcSpu:
     def common_mode_rates(self, elements: Elements) -> None:
         """None: every node is an output."""
         del elements
-
-
-def _noise_columns(elements: Elements, inverse: Tensor) -> Tensor | None:
-    """C_m^-1 diag(sqrt(S/2)) over zeros, shape (..., 2 n, n); None without noise."""
-    if Role.NOISE not in elements.components:
-        return None
-    column = inverse * torch.sqrt(elements.value(Role.NOISE) / 2)[..., None, :]
-    return torch.cat([column, torch.zeros_like(column)], dim=-2)
-
-
-def maxwell_matrix(elements: Elements) -> Tensor:
-    """C_m, shape (..., n, n): C_ii = ground + sum of couplings, C_ij = -coupling."""
-    half = elements.components[Role.COUPLING_CAPACITOR].dense(-1)
-    coupling = half + half.mT
-    return torch.diag_embed(elements.value(Role.NODE_CAPACITOR) + coupling.sum(-1)) - coupling
 
 
 def _row_sums(A: Tensor) -> Tensor:

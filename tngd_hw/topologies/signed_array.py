@@ -30,6 +30,7 @@ __all__ = [
     "rail_amplifiers",
     "rail_blocks",
     "resistor_array",
+    "with_leakage",
 ]
 
 _Nodes = NDArray[np.int64]
@@ -110,6 +111,14 @@ def rail_blocks(elements: Elements) -> Tensor:
     return torch.cat([torch.cat([direct, to_rows], -1), torch.cat([from_nodes, feedback], -1)], -2)
 
 
+def with_leakage(P: Tensor, elements: Elements) -> Tensor:
+    """P with the leakage of the first n amplifiers' capacitors: a resistor across each."""
+    if Role.LEAKAGE not in elements.components:
+        return P
+    leak = torch.nn.functional.pad(elements.value(Role.LEAKAGE), (0, P.shape[-1] - elements.n))
+    return P + torch.diag_embed(leak)
+
+
 def add_rails(
     build: NetlistBuilder, elements: Elements, out: _Nodes, summing: _Nodes, rail_start: Mapping[Role, Tensor]
 ) -> None:
@@ -121,18 +130,16 @@ def add_rails(
         _add_reference(build, elements, out, summing, rail_start[Role.REFERENCE_AMPLIFIER])
         return
     inverted = build.nodes([f"inv{i}" for i in range(len(out))])
-    add_array(build, "a", elements.components[Role.ARRAY], Rails(out, inverted), summing)
+    add_array(build, elements, Role.ARRAY, Rails(out, inverted), summing, prefix="a")
     start = rail_start[Role.INVERTER_AMPLIFIER].numpy()
     row = StageRow("inv", out, inverted, elements.amplifiers.get(Role.INVERTER_AMPLIFIER), start)
-    add_inverters(
-        build, row, elements.value(Role.INVERTER_INPUT).numpy(), elements.value(Role.INVERTER_FEEDBACK).numpy()
-    )
+    add_inverters(build, elements, row, Role.INVERTER_INPUT, Role.INVERTER_FEEDBACK)
 
 
 def _add_reference(build: NetlistBuilder, elements: Elements, out: _Nodes, summing: _Nodes, start: Tensor) -> None:
-    add_array(build, "a", elements.components[Role.ARRAY], Rails(out, out), summing)
+    add_array(build, elements, Role.ARRAY, Rails(out, out), summing, prefix="a")
     node, reference = build.nodes(["refsum"]), build.nodes(["ref"])
-    add_array(build, "refin", elements.components[Role.REFERENCE_INPUT], Rails(out, out), node)
-    add_array(build, "c", elements.components[Role.REFERENCE_ARRAY], Rails(reference, reference), summing)
+    add_array(build, elements, Role.REFERENCE_INPUT, Rails(out, out), node, prefix="refin")
+    add_array(build, elements, Role.REFERENCE_ARRAY, Rails(reference, reference), summing, prefix="c")
     row = StageRow("ref", node, reference, elements.amplifiers.get(Role.REFERENCE_AMPLIFIER), start.numpy())
-    add_stages(build, row, elements.value(Role.REFERENCE_FEEDBACK).numpy())
+    add_stages(build, elements, row, Role.REFERENCE_FEEDBACK)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tngd_hw.hardware import Elements, Role
-from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
+from tngd_hw.netlist import Netlist, NetlistBuilder
 from tngd_hw.topologies.op_amp_cells import (
     Rails,
     StageRow,
@@ -25,7 +25,9 @@ from tngd_hw.topologies.op_amp_cells import (
     add_sources,
     add_stages,
 )
-from tngd_hw.topologies.summing_network import SummingNetwork, joined_banks
+from tngd_hw.topologies.resistors_in_netlist import add_resistors
+from tngd_hw.topologies.signed_array import with_leakage
+from tngd_hw.topologies.summing_network import SummingNetwork
 
 __all__ = ["three_array_netlist", "three_array_network"]
 
@@ -67,10 +69,20 @@ _OWN = ((Role.DAMPING, _V), (Role.JACOBIAN_FEEDBACK, _U), (Role.HESSIAN_FEEDBACK
 def three_array_network(elements: Elements) -> SummingNetwork:
     """Amplifiers in the order of ``elements.counts``: v, its inverters, u, its inverters, w, its inverters."""
     elements = elements.one_batch()
-    place = _slices(elements)
-    C = elements.value(Role.INTEGRATION)
+    P, Q = _conductances(elements)
+    thermal = _conductances(elements.noise_densities()) if elements.noise_kelvin else (None, None)
+    noise = elements.components.get(Role.NOISE)
+    return SummingNetwork(
+        P, Q, elements.value(Role.INTEGRATION), None if noise is None else noise.value,
+        elements.amplifier_bank(), *thermal,
+    )  # fmt: skip
+
+
+def _conductances(elements: Elements) -> tuple[Tensor, Tensor]:
+    """P and Q of the network."""
+    place, batch = _slices(elements), elements.value(Role.INTEGRATION).shape[:-1]
     total = sum(elements.counts.values())
-    P = torch.zeros(*C.shape[:-1], total, total, dtype=torch.float64)
+    P = torch.zeros(*batch, total, total, dtype=torch.float64)
     for role, source, target in _ARRAYS:
         array = elements.components[role]
         P[..., place[target.amplifier], place[source.amplifier]] = array.dense(1)
@@ -80,11 +92,9 @@ def three_array_network(elements: Elements) -> SummingNetwork:
     for row in _ROWS:
         P[..., place[row.inverter], place[row.amplifier]] = torch.diag_embed(elements.value(row.inverter_input))
         P[..., place[row.inverter], place[row.inverter]] = torch.diag_embed(elements.value(row.inverter_feedback))
-    Q = torch.zeros(*C.shape[:-1], total, elements.n, dtype=torch.float64)
+    Q = torch.zeros(*batch, total, elements.n, dtype=torch.float64)
     Q[..., : elements.n, :] = torch.diag_embed(elements.value(Role.INPUT))
-    noise = elements.components.get(Role.NOISE)
-    banks = [elements.amplifiers[role] for role in elements.counts if role in elements.amplifiers]
-    return SummingNetwork(P, Q, C, None if noise is None else noise.value, joined_banks(banks) if banks else None)
+    return with_leakage(P, elements), Q
 
 
 def three_array_netlist(elements: Elements, inputs: Tensor, initial_volt: Tensor) -> Netlist:
@@ -98,21 +108,20 @@ def three_array_netlist(elements: Elements, inputs: Tensor, initial_volt: Tensor
     }
     summing = {row: build.nodes(_names(row.summing, size)) for row, size in sizes.items()}
     driven, names = add_sources(build, inputs.numpy())
-    _add_resistors(build, "b", elements.value(Role.INPUT), driven, summing[_V])
-    _add_resistors(build, "lambda", elements.value(Role.DAMPING), rails[_V].direct, summing[_V])
+    _add_row_of_resistors(build, elements, Role.INPUT, driven, summing[_V], prefix="b")
+    _add_row_of_resistors(build, elements, Role.DAMPING, rails[_V].direct, summing[_V], prefix="lambda")
     for (role, source, target), prefix in zip(_ARRAYS, ("j", "h", "t"), strict=True):
-        add_array(build, prefix, elements.components[role], rails[source], summing[target])
+        add_array(build, elements, role, rails[source], summing[target], prefix=prefix)
     start = _start_voltages(elements, initial_volt)
     add_integrators(build, elements, summing[_V], rails[_V].direct, initial_volt.numpy())
     for row, feedback in ((_U, Role.JACOBIAN_FEEDBACK), (_W, Role.HESSIAN_FEEDBACK)):
         bank = elements.amplifiers.get(row.amplifier)
         stages = StageRow(row.direct, summing[row], rails[row].direct, bank, start[row.amplifier].numpy())
-        add_stages(build, stages, elements.value(feedback).numpy())
+        add_stages(build, elements, stages, feedback)
     for row in _ROWS:
         bank = elements.amplifiers.get(row.inverter)
         stages = StageRow(row.inverted, rails[row].direct, rails[row].inverted, bank, start[row.inverter].numpy())
-        values = (elements.value(role).numpy() for role in (row.inverter_input, row.inverter_feedback))
-        add_inverters(build, stages, *values)
+        add_inverters(build, elements, stages, row.inverter_input, row.inverter_feedback)
     add_noise(build, elements, summing[_V])
     return build.netlist(inputs=names, outputs=_names("out", n))
 
@@ -136,6 +145,8 @@ def _names(prefix: str, count: int) -> list[str]:
     return [f"{prefix}{k}" for k in range(count)]
 
 
-def _add_resistors(build: NetlistBuilder, prefix: str, conductance: Tensor, start: _Nodes, end: _Nodes) -> None:
+def _add_row_of_resistors(
+    build: NetlistBuilder, elements: Elements, role: Role, start: _Nodes, end: _Nodes, *, prefix: str
+) -> None:
     names = [f"{prefix}_{i}" for i in range(len(start))]
-    build.add(Kind.RESISTOR, names, np.stack([start, end], 1), 1.0 / conductance.numpy())
+    add_resistors(build, elements, role, names, np.stack([start, end], 1))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tngd_hw.hardware import Component, Elements, Role
 from tngd_hw.netlist import Kind, NetlistBuilder
+from tngd_hw.topologies.resistors_in_netlist import add_resistors, entry_names
 
 __all__ = ["add_network", "add_probes", "add_to_ground", "by_node", "nodal_conductances", "rail_count"]
 
@@ -40,7 +41,10 @@ def nodal_conductances(elements: Elements) -> Tensor:
         crossed, inverted = network.dense(-1), torch.tril(straight)
         rows = torch.cat([between, crossed], -1), torch.cat([crossed.mT, inverted + inverted.mT], -1)
         between = torch.cat(rows, -2)
-    return torch.diag_embed(between.sum(-1) + by_node(elements, Role.GROUND)) - between
+    to_ground = by_node(elements, Role.GROUND)
+    if Role.LEAKAGE in elements.components:
+        to_ground = to_ground + by_node(elements, Role.LEAKAGE)
+    return torch.diag_embed(between.sum(-1) + to_ground) - between
 
 
 def add_probes(build: NetlistBuilder, out: _Nodes, rails: _Nodes, names: list[str]) -> None:
@@ -56,9 +60,9 @@ def add_network(build: NetlistBuilder, elements: Elements, nodes: _Nodes) -> Non
     below = (row > column).astype(np.int64)
     start = nodes[np.where(crossed, 0, below), row]
     end = nodes[np.where(crossed, 1, below), column]
-    names = [f"a_{i}_{j}" for i, j in zip(row.tolist(), column.tolist(), strict=True)]
+    names = entry_names("a", row, column)
     if names:
-        build.add(Kind.RESISTOR, names, np.stack([start, end], 1), 1.0 / network.value.numpy())
+        add_resistors(build, elements, Role.NETWORK, names, np.stack([start, end], 1))
 
 
 def add_to_ground(build: NetlistBuilder, elements: Elements, nodes: _Nodes, start: Tensor) -> None:
@@ -66,7 +70,10 @@ def add_to_ground(build: NetlistBuilder, elements: Elements, nodes: _Nodes, star
     ground, capacitor = elements.components[Role.GROUND], elements.components[Role.NODE_CAPACITOR]
     if len(ground.row):
         ports, names = _grounded(ground, nodes)
-        build.add(Kind.RESISTOR, [f"g{name}" for name in names], ports, 1.0 / ground.value.numpy())
+        add_resistors(build, elements, Role.GROUND, [f"g{name}" for name in names], ports)
+    if Role.LEAKAGE in elements.components:
+        ports, names = _grounded(elements.components[Role.LEAKAGE], nodes)
+        add_resistors(build, elements, Role.LEAKAGE, [f"leak{name}" for name in names], ports)
     ports, names = _grounded(capacitor, nodes)
     initial = start[capacitor.column, capacitor.row].numpy()
     build.add(Kind.CAPACITOR, names, ports, capacitor.value.numpy(), initial=initial)
