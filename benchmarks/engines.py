@@ -4,8 +4,9 @@ A dense gm_c circuit of N nodes, 200 points over 5 tau.  Both sides start from t
 voltages in an array.  A first run has the set-up in it.  Ours: the check that the circuit is stable, the netlist, its
 state equations, their modes, the run.  ngspice's: the netlist, the deck's text, the process, the run, reading its file.
 A repeated run is the same circuit with another right-hand side: ours is ``run`` alone on a prepared state, ngspice has
-to be told all over again.  A is symmetric, or off by 1 % an entry as every real chip is.  Medians after one run to warm
-up, three of ours and one of ngspice's in turn.
+to be told all over again.  One core for either: ngspice has one thread, and so has torch here (its two are up to four
+times slower as soon as something else runs).  A is symmetric, or off by 1 % an entry as every real chip is.  Medians
+after one run to warm up, three of ours and one of ngspice's in turn.
 
 ``TNGD_NGSPICE_NEXT`` names the newer binary (scripts/ngspice_next.sh prints the path of one).
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from tngd_hw import LinearProblem, manufacture, presets, program
 from tngd_hw.engines import StateSpace, Trajectory
@@ -41,6 +43,15 @@ _WANTED = {(False, 64): 20, (False, 128): 100, (True, 64): 10, (True, 128): 20, 
 
 def measurements(progress: Callable[[str], None], sizes: tuple[int, ...] = (16, 64, 128, 256)) -> list[dict[str, Any]]:
     """A row for each size and each ngspice there is."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _rows(progress, sizes)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rows(progress: Callable[[str], None], sizes: tuple[int, ...]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for n in sizes:
         for mismatched in (False, True):

@@ -121,9 +121,12 @@ def _chosen(
 
     from tngd_hw.hardware import load_hardware
     from tngd_hw.studies.matrices import MatrixSource
-    from tngd_hw.studies.named import named_study
+    from tngd_hw.studies.named import NAMED_STUDIES, named_study
     from tngd_hw.studies.study_file import read_study
 
+    if not what.endswith(".toml") and what not in NAMED_STUDIES:
+        known = ", ".join([*NAMED_STUDIES, "covariance"])
+        raise MisuseError(f"study = {what!r}: the studies are {known}, or give a file FILE.toml")
     made_of = None if hardware is None else load_hardware(hardware)
     base = read_study(Path(what), made_of) if what.endswith(".toml") else named_study(what)
     changes = {

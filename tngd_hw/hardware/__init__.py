@@ -1,4 +1,16 @@
-"""What a chip is made of: parts with their numbers, their draw and their action on elements."""
+"""What a chip is made of: parts with their numbers, their draw and their action on elements.
+
+The ground          elements (components by role), layout, fields (checked numbers), draws (keyed streams), effects
+Once a chip         chip (a die), spec (the tree of parts), presets, dotted (paths into the tree)
+What holds values   resistors, capacitors, inductors, transconductors, amplifiers
+How values are set  programming (preferred_values), memory (memory_models)
+What moves them     mismatch, temperature, wiring (wire_resistance)
+Noise               noise (thermal), generator (injected); amplifiers have their own
+At the edges        converters (DAC, ADC), reset
+
+A part is a frozen model with ``draw(die)`` (once a chip, ``_dtod``), for some ``draw_write(die)`` (every programming,
+``_std``), and ``apply(elements, draws)``, batched over chips.  ``HardwareSpec.parts()`` is the order in which they act.
+"""
 
 from tngd_hw.hardware import presets
 from tngd_hw.hardware.amplifiers import Amplifiers

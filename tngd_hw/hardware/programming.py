@@ -230,6 +230,8 @@ def present(elements: Elements) -> Elements:
         if role in elements.components:
             component = elements.components[role]
             there = component.value > 0
+            if bool(there.all()):
+                continue
             kept = replace(
                 component, row=component.row[there], column=component.column[there], value=component.value[there],
                 sign=component.sign[there],

@@ -199,6 +199,8 @@ def _thermal_density(elements: Elements) -> Tensor:
 
 def _transconductor_noise(elements: Elements) -> Tensor:
     """4 k T gamma sum gm over the transconductors that end at a node, (..., n); gamma T is their temperature here."""
+    if not elements.noise_kelvin:
+        return torch.zeros(elements.n, dtype=torch.float64)
     array = elements.components[Role.TRANSCONDUCTOR]
     gm = (array.dense(1) + array.dense(-1)).sum(-1)
     own = elements.thermal_factor(Role.INPUT_TRANSCONDUCTOR) * elements.value(Role.INPUT_TRANSCONDUCTOR)
