@@ -9,6 +9,7 @@ import pytest
 from cases import spd_matrix
 from relaxation import relaxation
 
+import tngd_hw as tngd
 from tngd_hw import LinearProblem, Outcome, manufacture, presets, program
 from tngd_hw.engines import find_engine
 from tngd_hw.readout import settled_status, settling_error, settling_time
@@ -74,3 +75,32 @@ def test_status() -> None:
         "after 2 tau the answer is 0.37 away from its end value (relative); 13.8 tau would leave the slowest mode 1e-03"
     )
     assert "run longer" in str(status)
+
+
+def test_unstable_chips_of_a_batch_are_left_out() -> None:
+    """Chips 2, 3, 5 and 7 grow; the slowest of the others settles as it does alone."""
+    spec = tngd.presets.ideal().with_value("transconductors.tolerance_dtod", 0.3)
+    problem = tngd.LinearProblem([[1.0, 0.9], [0.9, 1.0]], [1.0, 0.5])
+    loaded = tngd.program(tngd.manufacture("gm_c", 2, spec, seed=1, chips=8), problem)
+    alone = [loaded.select(k) for k in (0, 1, 4, 6)]
+    assert settling_time(loaded, 1e-3) == pytest.approx(max(settling_time(one, 1e-3) for one in alone), rel=1e-9)
+    duration = 20 * loaded.tau
+    expected = max(settling_error(one, duration) for one in alone)
+    assert settling_error(loaded, duration) == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(tngd.OutcomeError, match="unstable"):
+        settling_time(loaded.select(2), 1e-3)
+
+
+def test_slow_noise_has_nothing_to_settle() -> None:
+    """1/f noise of 0.3 mHz does not make a circuit of microseconds slow."""
+    amplifiers = {
+        "open_loop_gain": 1e5, "gain_bandwidth_hz": 1e8, "output_swing_volt": 2.0, "output_current_ampere": 0.05,
+        "voltage_noise_volt_per_rthz": 5e-9,
+    }  # fmt: skip
+    times: list[float] = []
+    for corner in (0.0, 10.0):
+        document = {"name": "t", "amplifiers": amplifiers | {"flicker_corner_hz": corner}}
+        chip = tngd.manufacture("integrator", 2, tngd.hardware.HardwareSpec.from_dict(document))
+        loaded = tngd.program(chip, tngd.LinearProblem([[1.0, 0.2], [0.1, 0.8]], [1.0, 0.5]))
+        times.append(settling_time(loaded, 1e-3))
+    assert times[1] == pytest.approx(times[0], rel=1e-12)

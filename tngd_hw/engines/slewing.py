@@ -45,7 +45,7 @@ def _steepest(loaded: LoadedChip, drive: Drive) -> Tensor:
     if slopes.batch_shape:
         chips = slopes.batch_shape[0]
         start, inputs = (v if v.ndim > -axis else v.expand(chips, *v.shape) for v in (start, inputs))
-    slope = mean_at(slopes, _times(sde), x0=start, u=inputs).abs().amax(axis - 1)
+    slope = mean_at(slopes, _times(loaded.circuit_sde()), x0=start, u=inputs).abs().amax(axis - 1)
     return slope.amax(-1) if axis == -2 else slope
 
 

@@ -149,7 +149,7 @@ def _answers(loaded: LoadedChip, engine: Engine, seed: int) -> tuple[list[tuple[
             raise MisuseError(f"engine = {engine.name!r}: it has no law to settle to; use state_space or behavioral")
         answer, duration = stationary_inverse(loaded, state.prepared, engine.name), 0.0
     else:
-        rates = -loaded.linear_sde().eigenvalues().real.amax(-1).expand(len(statuses))
+        rates = -loaded.circuit_sde().eigenvalues().real.amax(-1).expand(len(statuses))
         usual = float(rates.median()) if bool((rates > 0).any()) else math.inf
         settles = rates > _SLOWEST * usual
         duration = math.log(1 / _SETTLED) / float(rates[settles].min())

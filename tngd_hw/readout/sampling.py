@@ -152,7 +152,7 @@ def burn_in(system: LinearSDE | LoadedChip, error: float, *, start_error: float 
     course.
 
     Args:
-        system: The equations, or a loaded chip whose equations are taken.
+        system: The equations, or a loaded chip whose circuit is taken, its noise sources without their own poles.
         error: Relative error that may be left, positive and below ``start_error``.
         start_error: E0, the relative error of the start; 1 from rest.
 
@@ -168,7 +168,7 @@ def burn_in(system: LinearSDE | LoadedChip, error: float, *, start_error: float 
         raise MisuseError(
             f"error = {error!r}: give a relative error above 0 and below that of the start, {start_error}"
         )
-    sde = system if isinstance(system, LinearSDE) else system.linear_sde()
+    sde = system if isinstance(system, LinearSDE) else system.circuit_sde()
     rate = -sde.eigenvalues().real.amax(-1)
     wait = torch.where(sde.stable_mask, math.log(start_error / error) / rate, torch.inf)
     return BurnIn(wait, 0.5 * wait)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tngd_hw.engines.equations import with_constant
 from tngd_hw.linear_sde import mean_at, stationary_output_mean
-from tngd_hw.outcome import Outcome, Status
+from tngd_hw.outcome import Outcome, OutcomeError, Status
 from tngd_hw.topologies import LoadedChip
 
 __all__ = ["settled_status", "settling_error", "settling_time"]
@@ -20,7 +20,7 @@ __all__ = ["settled_status", "settling_error", "settling_time"]
 def settling_error(
     loaded: LoadedChip, duration: float, *, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None
 ) -> float:
-    """|v(t) - v(infinity)| / |v(infinity)| of this chip's own circuit, without noise; 2-norm, worst chip and column.
+    """|v(t) - v(infinity)| / |v(infinity)| of this chip's own circuit, without noise; 2-norm, worst stable chip and column.
 
     This is the settling part of the error alone: v(infinity) has the chip's systematic errors in it.
     Cost: one solution of the closed-form equations.
@@ -35,7 +35,10 @@ def settling_error(
     now = mean_at(sde, torch.tensor([duration], dtype=torch.float64), x0=start, u=inputs)
     axis = drive.node_axis
     difference, size = _norm(now.squeeze(axis - 1) - end, axis), _norm(end, axis)
-    return float((difference / size.clamp_min(torch.finfo(torch.float64).tiny)).max())
+    error = difference / size.clamp_min(torch.finfo(torch.float64).tiny)
+    if loaded.chip.chips is not None:
+        error = error[torch.tensor([status.ok for status in loaded.circuit_statuses])]
+    return float(error.max()) if error.numel() else math.inf
 
 
 def _norm(value: Tensor, axis: int) -> Tensor:
@@ -43,9 +46,18 @@ def _norm(value: Tensor, axis: int) -> Tensor:
 
 
 def settling_time(loaded: LoadedChip, error: float) -> float:
-    """Seconds after which the slowest mode of the circuit has decayed to ``error``: ln(1/error)/|rate|."""
-    rate = -float(loaded.linear_sde().eigenvalues().real.max())
-    return math.log(1 / error) / rate
+    """Seconds after which the slowest mode of the circuit has decayed to ``error``: ln(1/error)/|rate|.
+
+    Of a batch the slowest chip counts, those that are unstable left out.
+
+    Raises:
+        OutcomeError: UNSTABLE: no chip settles.
+    """
+    rates = -loaded.circuit_sde().eigenvalues().real.amax(-1)
+    settling = rates[rates > 0]
+    if not len(settling):
+        raise OutcomeError(loaded.circuit_status)
+    return math.log(1 / error) / float(settling.min())
 
 
 def settled_status(loaded: LoadedChip, duration: float, tolerance: float, found: float) -> Status:

@@ -102,7 +102,7 @@ def design_report(loaded: LoadedChip) -> DesignReport:
         OutcomeError: The matrix does not fit.
     """
     loaded = loaded if loaded.chip.chips is None else loaded.select(0)
-    sde, tau = loaded.linear_sde(), loaded.tau
+    sde, tau = loaded.circuit_sde(), loaded.tau
     modes = sde.eigenvalues() * tau
     margin = -float(modes.real.max())
     common = loaded.topology.common_mode_rates(loaded.elements)

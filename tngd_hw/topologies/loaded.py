@@ -200,6 +200,10 @@ class LoadedChip:
         bank = elements.amplifier_bank()
         return sde if bank is None or not bank.flickers else with_flicker(sde, bank)
 
+    def circuit_sde(self) -> LinearSDE:
+        """:meth:`linear_sde` without the poles of noise sources: what has to settle."""
+        return self.topology.linear_sde(self.elements)
+
     def initial_state(self, initial_volt: Tensor, *, per_chip: bool = False) -> Tensor:
         """State of :meth:`linear_sde` for output voltages (n,) or (n, k) held at t = 0; noise generators at rest.
 
