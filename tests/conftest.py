@@ -12,6 +12,7 @@ os.environ["MPLBACKEND"] = "Agg"  # before anything can import matplotlib
 import pytest
 import torch
 from hypothesis import settings
+from real_data import NO_DATA
 
 settings.register_profile("tngd", deadline=None, derandomize=True)  # the same examples on every machine
 settings.load_profile("tngd")
@@ -43,8 +44,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line that counts what was skipped for want of ngspice, so that a green run cannot hide it."""
+    """One line each that counts what was skipped for want of ngspice or of data: a green run cannot hide it."""
     skipped = terminalreporter.stats.get("skipped", [])
     count = sum(NO_NGSPICE in str(report.longrepr) for report in skipped)
     if count:
         terminalreporter.write_line(f"{count} ngspice tests skipped: {NO_NGSPICE}", yellow=True)
+    reasons = [str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple)]
+    without_data = [reason.partition(NO_DATA)[2] for reason in reasons if NO_DATA in reason]
+    if without_data:
+        names = ", ".join(sorted({name for names in without_data for name in names.split(", ")}))
+        terminalreporter.write_line(f"{len(without_data)} tests of real data skipped: {NO_DATA}{names}", yellow=True)

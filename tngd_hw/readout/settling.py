@@ -20,7 +20,7 @@ __all__ = ["settled_status", "settling_error", "settling_time"]
 def settling_error(
     loaded: LoadedChip, duration: float, *, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None
 ) -> float:
-    """|v(t) - v(infinity)| / |v(infinity)| of this chip's own circuit, without noise; 2-norm, worst stable chip and column.
+    """|v(t) - v(infinity)|/|v(infinity)| of this chip's own circuit, no noise; 2-norm, worst stable chip and column.
 
     This is the settling part of the error alone: v(infinity) has the chip's systematic errors in it.
     Cost: one solution of the closed-form equations.

@@ -1,13 +1,39 @@
 """Data and models to train on."""
 
 from tngd_hw.tasks.classification import ClassificationTask, minibatches
+from tngd_hw.tasks.data_files import (
+    DATA_VARIABLE,
+    MNIST_FILES,
+    SQUAD_SAMPLE,
+    DataFile,
+    cache_directory,
+    find_data,
+    obtain_data,
+    verified_content,
+)
 from tngd_hw.tasks.digits import DIGITS_SPLIT_SEED, digits_split, digits_task, make_network
+from tngd_hw.tasks.idx import parse_idx, read_idx
+from tngd_hw.tasks.mnist import MNIST_SUBSET_SEED, mnist_network, mnist_subset, mnist_task
 
 __all__ = [
+    "DATA_VARIABLE",
     "DIGITS_SPLIT_SEED",
+    "MNIST_FILES",
+    "MNIST_SUBSET_SEED",
+    "SQUAD_SAMPLE",
     "ClassificationTask",
+    "DataFile",
+    "cache_directory",
     "digits_split",
     "digits_task",
+    "find_data",
     "make_network",
     "minibatches",
+    "mnist_network",
+    "mnist_subset",
+    "mnist_task",
+    "obtain_data",
+    "parse_idx",
+    "read_idx",
+    "verified_content",
 ]
