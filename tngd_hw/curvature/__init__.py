@@ -1,16 +1,29 @@
 """From a network and a batch to the factors of its curvature matrix (float64, torch)."""
 
+from tngd_hw.curvature.any_gradient import any_gradient_dual_problem, factors_dual_problem
+from tngd_hw.curvature.block_diagonal import LayerBlock, layer_blocks
+from tngd_hw.curvature.fisher import Fisher, FisherFactors, fisher_factors
 from tngd_hw.curvature.ggn import GGNFactors, ggn_factors
 from tngd_hw.curvature.jacobian import output_jacobian
 from tngd_hw.curvature.loss_factors import LossFactors
 from tngd_hw.curvature.loss_hessian import loss_factors
+from tngd_hw.curvature.operator import GGNOperator, ggn_operator
 from tngd_hw.curvature.parameters import flatten_parameters, trainable_parameters, unflatten_like
 
 __all__ = [
+    "Fisher",
+    "FisherFactors",
     "GGNFactors",
+    "GGNOperator",
+    "LayerBlock",
     "LossFactors",
+    "any_gradient_dual_problem",
+    "factors_dual_problem",
+    "fisher_factors",
     "flatten_parameters",
     "ggn_factors",
+    "ggn_operator",
+    "layer_blocks",
     "loss_factors",
     "output_jacobian",
     "trainable_parameters",

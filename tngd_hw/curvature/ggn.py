@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tngd_hw.curvature.forward import check_pair
 from tngd_hw.curvature.jacobian import output_jacobian
 from tngd_hw.curvature.loss_hessian import loss_factors
-from tngd_hw.outcome import MisuseError
 
 __all__ = ["GGNFactors", "ggn_factors"]
 
@@ -96,15 +96,7 @@ def ggn_factors(
     Cost: about d_z backward passes, and 8 batch d_z N bytes.
     Source: equation 9 of arXiv 2405.13817, with the transposes as A = J^T H J + lambda I requires.
     """
-    inputs, targets = _check_pair(batch)
+    inputs, targets = check_pair(batch)
     outputs, jacobian = output_jacobian(model, inputs)
     factors = loss_factors(loss, outputs, targets)
     return GGNFactors(J=jacobian, H=factors.H, S=factors.S, r=factors.r, u=factors.u, loss=factors.loss)
-
-
-def _check_pair(batch: object) -> tuple[Tensor, Tensor]:
-    match batch:
-        case (Tensor() as inputs, Tensor() as targets):
-            return inputs, targets
-        case _:
-            raise MisuseError(f"batch is a {type(batch).__name__}: give a pair of tensors (inputs, targets)")
