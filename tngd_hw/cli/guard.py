@@ -52,6 +52,7 @@ def guarded(command: Callable[Parameters, Status]) -> Callable[Parameters, None]
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             complain(f"error: {place}{error.strerror or error}; make room or choose another place")
+            _flush_or_drop()
             code = MISUSE
         if code:
             raise typer.Exit(code)
@@ -91,6 +92,14 @@ def complain(sentence: str) -> None:
     """One line on stderr, whatever is in the sentence (a file's name may hold line breaks)."""
     words = " ".join(sentence.split())
     print("".join(c if c.isprintable() else "?" for c in words), file=sys.stderr, flush=True)
+
+
+def _flush_or_drop() -> None:
+    """What stdout still holds goes out, or nowhere if it cannot: the interpreter's last flush must not fail again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        drop_output()
 
 
 def drop_output() -> None:

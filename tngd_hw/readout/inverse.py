@@ -57,15 +57,15 @@ def read_inverse(
     """
     check_seed(seed)
     _check(loaded)
+    if trajectory.node_axis != -1:
+        raise MisuseError("read_inverse takes runs of one right-hand side: run with b of shape (n,)")
+    if average_from_s is None and times_s is None:
+        raise MisuseError("average_from_s: give the time from which to average, or times_s, when to sample")
     if trajectory.status.ok and not trajectory.noisy:
         raise MisuseError(
             f"engine = {trajectory.engine!r}: this run has no noise, and a covariance is read from it; use "
             "state_space, behavioral or ngspice"
         )
-    if trajectory.node_axis != -1:
-        raise MisuseError("read_inverse takes runs of one right-hand side: run with b of shape (n,)")
-    if average_from_s is None and times_s is None:
-        raise MisuseError("average_from_s: give the time from which to average, or times_s, when to sample")
     statuses = trajectory.statuses
     if len(trajectory.times_s) == 0:
         shape = (loaded.n, loaded.n) if trajectory.chips is None else (trajectory.chips, loaded.n, loaded.n)
