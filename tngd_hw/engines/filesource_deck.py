@@ -66,6 +66,7 @@ def noisy_deck(
     netlist: Netlist,
     path: NoisePath,
     *,
+    currents: NoiseCurrents | None = None,
     steps_per_sample: int = STEPS_PER_SAMPLE,
     relative_tolerance: float = NOISE_TOLERANCE,
     use_klu: bool = False,
@@ -76,6 +77,7 @@ def noisy_deck(
     Args:
         netlist: A circuit with the noise sources of the path.
         path: Their currents.
+        currents: The sources; default those that the netlist injects.
         steps_per_sample: m, see above.
         relative_tolerance: ngspice's ``reltol``.
         use_klu: Ask for the KLU solver.
@@ -84,7 +86,7 @@ def noisy_deck(
     Raises:
         MisuseError: A path of other sources; a node whose name begins with ``driven_noise``.
     """
-    currents = injected_currents(netlist)
+    currents = injected_currents(netlist) if currents is None else currents
     if currents.names != path.names:
         raise MisuseError(f"path.names = {path.names}: the circuit has the noise sources {currents.names}")
     rms = np.sqrt(np.mean(path.current_ampere**2, axis=0))

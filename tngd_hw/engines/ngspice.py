@@ -44,7 +44,7 @@ class Ngspice:
         relative_tolerance: ngspice's ``reltol``; default by ``accuracy``.
         points: Smallest number of steps of a run; default 250.
         timeout_s: A run is stopped after this many seconds (outcome timed_out).
-        noise_bias: Largest relative error of a variance by the sampling of injected noise, which sets its step.  The
+        noise_bias: Largest relative error of a variance by the sampling of white noise (sets its step).  The
             path of a seed is that of :func:`~tngd_hw.engines.noise_path.draw_path`, in steps of its own.
         force: Begin runs of any predicted length and memory.
         progress: Called four times a second with the seconds so far and the prediction.
@@ -70,11 +70,6 @@ class Ngspice:
         """Find ngspice and check the circuit: ngspice itself would run an unstable one without a word."""
         if loaded.chip.chips is not None:
             raise MisuseError(f"chips = {loaded.chip.chips}: ngspice runs one chip at a time; pass loaded.select(k)")
-        if loaded.status.ok and loaded.elements.noise_kelvin:
-            raise MisuseError(
-                "noise.*_kelvin: the engine ngspice runs noise that is injected, not that of every resistor; use "
-                "state_space or behavioral, or a .noise analysis of the netlist"
-            )
         version, status = usable_ngspice()
         return EngineState(loaded, version, loaded.circuit_status if status.ok else status)
 

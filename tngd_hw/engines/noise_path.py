@@ -23,11 +23,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from tngd_hw.engines.noise_currents import chip_currents, injected_currents
 from tngd_hw.engines.noise_sources import NoiseColor, White
 from tngd_hw.linear_sde import LinearSDE, noise_as_input, stationary_output_covariance, transition
 from tngd_hw.linear_sde.dense import eigh, eigvalsh
-from tngd_hw.netlist import Netlist, NoiseSources
-from tngd_hw.netlist.noise_columns import NoiseCurrents, noise_currents
+from tngd_hw.netlist.noise_columns import NoiseCurrents
 from tngd_hw.netlist.tables import Floats
 from tngd_hw.outcome import MisuseError
 from tngd_hw.random import stream
@@ -81,45 +81,33 @@ class NoisePath:
         return torch.linspace(0.0, self.duration_s, len(self.current_ampere), dtype=torch.float64)
 
 
-def injected_currents(netlist: Netlist) -> NoiseCurrents:
-    """The current sources with ``noise_psd``: names, nodes and densities.
-
-    Raises:
-        MisuseError: There is none.
-    """
-    found = noise_currents(netlist, NoiseSources.INJECTED)
-    if not len(found):
-        raise MisuseError(f"netlist {netlist.title!r} injects no noise: give a kappa above 0 or current sources a psd")
-    return found
-
-
 def draw_path(
     loaded: LoadedChip, *, duration: float, seed: int, bias_budget: float = 0.01, color: NoiseColor | None = None
 ) -> NoisePath:
-    """Draw the injected noise of one chip; equal seeds give equal bits.
+    """Draw all white noise of one chip, see :mod:`~tngd_hw.engines.noise_currents`; equal seeds give equal bits.
 
     Every source has a stream of its own, ``stream(seed, "engine.noise_path", chip, source)``.  The engines' own draws
     (``"engine.injected_noise"``) have the same law and are other paths: they need no samples.
 
     Args:
-        loaded: A single chip with kappa > 0.
+        loaded: A single chip with kappa > 0 or noise of its parts.
         duration: Seconds; the step divides it.
         seed: Seed of the noise.
         bias_budget: Largest relative error of the variance of any combination of outputs, see :func:`noise_step`.
         color: Spectrum around each source's density; default white, which is what kappa means.
 
     Raises:
-        MisuseError: No injected noise, several chips, a path of more than 20 million numbers.
+        MisuseError: No noise, several chips, a path of more than 20 million numbers.
     """
     if loaded.chip.chips is not None:
         raise MisuseError(f"chips = {loaded.chip.chips}: a noise path is for one chip at a time; pass loaded.select(k)")
-    currents = injected_currents(loaded.netlist())
+    currents = chip_currents(loaded)
     sde = loaded.linear_sde()
     longest = noise_step(sde, bias_budget)
     steps = max(1, math.ceil(duration / longest))
     if steps * len(currents) > LARGEST_PATH:
         raise MisuseError(
-            f"duration = {duration:g} s: injected noise in steps of {longest:.3g} s takes {steps} samples of "
+            f"duration = {duration:g} s: noise in steps of {longest:.3g} s takes {steps} samples of "
             f"{len(currents)} sources; run at most {LARGEST_PATH // len(currents) * longest:.3g} s, "
             "or use the engine state_space, which needs no samples"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,10 +14,13 @@ from tngd_hw.engines.base import failed, node_names, output_times, run_statuses
 from tngd_hw.engines.equations import Equations, with_constant
 from tngd_hw.engines.filesource_deck import STEPS_PER_SAMPLE, noisy_deck
 from tngd_hw.engines.ngspice_process import DEFAULT_MEMORY_BYTES, NgspiceVersion, run_deck
-from tngd_hw.engines.noise_path import NoisePath, injected_currents
+from tngd_hw.engines.noise_currents import chip_currents, with_held_nodes_at_ground
+from tngd_hw.engines.noise_path import NoisePath
 from tngd_hw.engines.trajectory import Trajectory
-from tngd_hw.linear_sde import noise_as_input, response
-from tngd_hw.netlist import state_equations
+from tngd_hw.linear_sde import LinearSDE, noise_as_input, response
+from tngd_hw.netlist import Netlist, state_equations
+from tngd_hw.netlist.flatten import flatten
+from tngd_hw.netlist.noise_columns import noise_currents
 from tngd_hw.outcome import MisuseError
 from tngd_hw.topologies import LoadedChip
 
@@ -39,7 +43,11 @@ def state_space_on_path(
     """
     check_path(loaded, path)
     drive = loaded.drive(b, x0, seed=path.seed or 0)
-    found = state_equations(loaded.netlist(drive), reduce_noise=False)
+    netlist = loaded.netlist(drive)
+    found = state_equations(netlist, noise=loaded.noise_sources, reduce_noise=False)
+    if loaded.elements.noise_kelvin:
+        sde = _one_column_a_pair(found.sde, loaded, netlist, found.noise_names)
+        return _on_path("state_space", loaded, Equations(sde, with_constant(drive), found.initial_state, drive), path)
     if found.noise_names != path.names:
         raise MisuseError(f"the equations have the noise sources {found.noise_names}, the path {path.names}")
     equations = Equations(found.sde, with_constant(drive), found.initial_state, drive)
@@ -51,6 +59,11 @@ def behavioral_on_path(
 ) -> Trajectory:
     """As :func:`state_space_on_path` with the topology's closed form, whose noise columns are the netlist's sources."""
     check_path(loaded, path)
+    if loaded.elements.noise_kelvin:
+        raise MisuseError(
+            "noise.*_kelvin: the closed form keeps the law of thermal noise, not its sources, and follows no path; "
+            "use state_space_on_path, or compare moments"
+        )
     drive = loaded.drive(b, x0, seed=path.seed or 0)
     start = loaded.initial_state(drive.initial_volt)
     equations = Equations(loaded.linear_sde(), with_constant(drive), start, drive)
@@ -91,7 +104,13 @@ def ngspice_on_path(
     times = path.times_s if times_s is None else output_times(path.duration_s, times_s)
     drive = loaded.drive(b, x0, seed=path.seed or 0)
     netlist = loaded.netlist(drive)
-    folder = noisy_deck(netlist, path, steps_per_sample=steps_per_sample, use_klu=version.has_klu)
+    folder = noisy_deck(
+        netlist,
+        path,
+        currents=chip_currents(loaded, netlist),
+        steps_per_sample=steps_per_sample,
+        use_klu=version.has_klu,
+    )
     run = run_deck(
         folder.deck, version, plot="Transient", stop_s=path.duration_s, timeout_s=timeout_s, files=folder.files,
         memory_bytes=memory_bytes, progress=progress,
@@ -109,21 +128,36 @@ def ngspice_on_path(
 
 def _sampling(path: NoisePath) -> str:
     bias = "" if path.variance_bias is None else f": variances are off by up to {path.variance_bias:.2%}"
-    return f"injected noise in samples of {path.step_s:.4g} s{bias}"
+    return f"noise in samples of {path.step_s:.4g} s{bias}"
 
 
 def check_path(loaded: LoadedChip, path: NoisePath) -> None:
     """MisuseError unless ``loaded`` is one chip with exactly the noise sources of ``path``."""
     if loaded.chip.chips is not None:
         raise MisuseError(f"chips = {loaded.chip.chips}: a noise path is for one chip at a time; pass loaded.select(k)")
-    names = injected_currents(loaded.netlist()).names
+    names = chip_currents(loaded).names
     if names != path.names:
         raise MisuseError(f"path.names = {path.names}: the circuit has the noise sources {names}")
 
 
+def _one_column_a_pair(sde: LinearSDE, loaded: LoadedChip, netlist: Netlist, names: tuple[str, ...]) -> LinearSDE:
+    """The equations with a noise column for each of :func:`chip_currents`: one source of the pair, scaled."""
+    every = noise_currents(flatten(netlist), loaded.noise_sources)
+    if names != every.names:
+        raise MisuseError(f"the equations have the noise sources {names}, the netlist {every.names}")
+    single, merged = with_held_nodes_at_ground(every, netlist), chip_currents(loaded, netlist)
+    place = {tuple(sorted(pair)): k for k, pair in enumerate(single.nodes.tolist())}
+    chosen = [place[tuple(pair)] for pair in merged.nodes.tolist()]
+    sign = np.where(single.nodes[chosen, 0] == merged.nodes[:, 0], 1.0, -1.0)
+    scale = torch.from_numpy(sign * np.sqrt(merged.psd / single.psd[chosen]))
+    number = {name: k for k, name in enumerate(every.names)}
+    column = [number[single.names[k]] for k in chosen]
+    return replace(sde, B=sde.B[:, column] * scale, D_w=sde.D_w[:, column] * scale)
+
+
 def _on_path(engine: str, loaded: LoadedChip, equations: Equations, path: NoisePath) -> Trajectory:
     sde, constant = equations.sde, equations.u
-    currents = injected_currents(loaded.netlist())
+    currents = chip_currents(loaded)
     if sde.n_noises != len(currents) or constant.ndim != 1:
         raise MisuseError(
             f"{sde.n_noises} noise columns and a drive of shape {tuple(constant.shape)} for {len(currents)} sources: "
