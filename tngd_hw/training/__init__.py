@@ -2,22 +2,31 @@
 
 from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver
 from tngd_hw.training.baselines import DigitalOptimizer, LearningRateSearch, search_learning_rate, train_digital
+from tngd_hw.training.damping import LevenbergMarquardt, reduction_ratio
 from tngd_hw.training.loop import train_tngd
 from tngd_hw.training.natural_gradient import NaturalGradient, natural_gradient
 from tngd_hw.training.record import TrainingRecord, TrainingTask, accuracy
+from tngd_hw.training.relaxation import AnalogSchedule, AnalogStart, Relaxed, relax, run_schedule
 from tngd_hw.training.tngd import TNGD
 
 __all__ = [
     "TNGD",
+    "AnalogSchedule",
     "AnalogSolve",
     "AnalogSolver",
+    "AnalogStart",
     "DigitalOptimizer",
     "LearningRateSearch",
+    "LevenbergMarquardt",
     "NaturalGradient",
+    "Relaxed",
     "TrainingRecord",
     "TrainingTask",
     "accuracy",
     "natural_gradient",
+    "reduction_ratio",
+    "relax",
+    "run_schedule",
     "search_learning_rate",
     "train_digital",
     "train_tngd",
