@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from small_network import DAMPING, dense_answer, small_case
 from torch import nn
 
 from tngd_hw.curvature import ggn_factors
@@ -12,34 +13,9 @@ from tngd_hw.outcome import MisuseError, Outcome, OutcomeError
 from tngd_hw.topologies import manufacture
 from tngd_hw.training import TNGD, AnalogSolver, natural_gradient
 
-DAMPING = 0.2
-
-
-def small_case():
-    """Three samples, four classes, 31 parameters: nothing has the size of anything else."""
-    generator = torch.Generator().manual_seed(3)
-    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 4)).double()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    return model, (torch.randn(3, 2, generator=generator, dtype=torch.float64), torch.tensor([2, 0, 3]))
-
 
 def chip(nodes=12, hardware=None, **options):
     return manufacture("integrator", nodes, hardware or presets.ideal(), **options)
-
-
-def dense_answer(model, batch, t):
-    """(1 - e^(-(G + lambda) t)) (G + lambda)^-1 g with numpy, g from backward()."""
-    factors = ggn_factors(model, nn.CrossEntropyLoss(), batch)
-    eigenvalues, vectors = np.linalg.eigh(factors.ggn_matrix().numpy())
-    model.zero_grad()
-    nn.functional.cross_entropy(model(batch[0]), batch[1]).backward()
-    gradient = torch.cat([p.grad.reshape(-1) for p in model.parameters()]).numpy()
-    model.zero_grad()
-    mu = eigenvalues + DAMPING
-    gain = 1 / mu if np.isinf(t) else -np.expm1(-mu * t) / mu
-    return vectors @ (gain * (vectors.T @ gradient)), gradient
 
 
 @pytest.mark.parametrize("t", [0.5, 5.0, 200.0])

@@ -7,6 +7,7 @@ from tngd_hw.training.loop import train_tngd
 from tngd_hw.training.natural_gradient import NaturalGradient, natural_gradient
 from tngd_hw.training.record import TrainingRecord, TrainingTask, accuracy
 from tngd_hw.training.relaxation import AnalogSchedule, AnalogStart, Relaxed, relax, run_schedule
+from tngd_hw.training.relaxed_gradient import RelaxedGradient, relaxed_gradient
 from tngd_hw.training.tngd import TNGD
 
 __all__ = [
@@ -20,12 +21,14 @@ __all__ = [
     "LevenbergMarquardt",
     "NaturalGradient",
     "Relaxed",
+    "RelaxedGradient",
     "TrainingRecord",
     "TrainingTask",
     "accuracy",
     "natural_gradient",
     "reduction_ratio",
     "relax",
+    "relaxed_gradient",
     "run_schedule",
     "search_learning_rate",
     "train_digital",
