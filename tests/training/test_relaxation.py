@@ -83,7 +83,7 @@ def test_readouts_are_averaged_at_their_times():
 
 
 def test_noise_has_the_covariance_of_the_finite_time():
-    """Variances along the eigenvectors: the mean ratio over draws and modes has the standard error sqrt(2/(draws N))."""
+    """Along the eigenvectors: the mean ratio over draws and modes has the standard error sqrt(2/(draws N))."""
     A, g, x0 = case()
     kappa, t, draws = 0.02, 1.3, 250
     mean = filtered(A, g, x0, t)
