@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-__all__ = ["MisuseError", "Outcome", "OutcomeError", "Status", "TngdError"]
+__all__ = ["DivergedError", "MisuseError", "Outcome", "OutcomeError", "Status", "TngdError"]
 
 
 class Outcome(enum.Enum):
@@ -92,6 +92,10 @@ class TngdError(Exception):
 
 class MisuseError(TngdError, ValueError):
     """An argument that cannot be meant: one sentence with field, value and remedy.  Exit code 2 on the command line."""
+
+
+class DivergedError(MisuseError):
+    """A network whose parameters or outputs are beyond what a curvature can be taken of; loops end there."""
 
 
 class OutcomeError(TngdError, RuntimeError):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tngd_hw.curvature.loss_factors import LossFactors
-from tngd_hw.outcome import MisuseError
+from tngd_hw.outcome import DivergedError, MisuseError
 
 __all__ = ["cross_entropy_factors", "squared_error_factors"]
 
@@ -44,7 +44,7 @@ def cross_entropy_factors(loss: nn.CrossEntropyLoss, outputs: Tensor, targets: T
     log_p_target = log_p.gather(1, labels[:, None]).squeeze(1)
     lowest = float(log_p_target.min())
     if lowest < -1400.0:
-        raise MisuseError(
+        raise DivergedError(
             f"outputs give sample {int(log_p_target.argmin())} a target probability of e^{lowest:.0f}, "
             "below what float64 can whiten: the logits have diverged; lower the learning rate"
         )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from tngd_hw.outcome import MisuseError
+from tngd_hw.outcome import DivergedError, MisuseError
 
 __all__ = ["check_inputs", "check_modules", "check_pair", "constants", "first_line", "forward_pass"]
 
@@ -55,7 +55,7 @@ def forward_pass(model: nn.Module, tensors: dict[str, Tensor], inputs: Tensor) -
             "(batch, d_z), for example with torch.nn.Flatten() as the last layer"
         )
     if not bool(torch.isfinite(outputs).all()):
-        raise MisuseError(
+        raise DivergedError(
             "model outputs hold NaN or infinity: the parameters have diverged; lower the learning rate or start again"
         )
     return outputs

@@ -8,6 +8,7 @@ from tngd_hw.training.natural_gradient import NaturalGradient, natural_gradient
 from tngd_hw.training.record import TrainingRecord, TrainingTask, accuracy
 from tngd_hw.training.relaxation import AnalogSchedule, AnalogStart, Relaxed, relax, run_schedule
 from tngd_hw.training.relaxed_gradient import RelaxedGradient, relaxed_gradient
+from tngd_hw.training.relaxed_loop import train_relaxed
 from tngd_hw.training.tngd import TNGD
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "run_schedule",
     "search_learning_rate",
     "train_digital",
+    "train_relaxed",
     "train_tngd",
 ]
