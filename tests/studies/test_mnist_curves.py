@@ -1,0 +1,69 @@
+"""The MNIST curves: cells that are kept, the same numbers for any number of workers, and what is drawn of them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from real_data import needs_data
+
+from tngd_hw.studies.mnist_curves import Curve, curve_figure, curves_of, main, run_cells
+from tngd_hw.studies.mnist_runs import DAMPING, GROUPS, flat_gain
+from tngd_hw.tasks import MNIST_FILES
+from tngd_hw.training import AnalogStart
+
+
+def test_the_gain_in_flat_directions_is_that_of_the_relaxation():
+    assert flat_gain(0.0) == 1.0
+    assert flat_gain(50.0) == pytest.approx(39.35 + 0.6065, abs=1e-2)
+    assert flat_gain(1e6) == pytest.approx(1 / DAMPING)
+
+
+def test_runs_are_told_apart_by_more_than_their_names_and_delays_keep_the_state():
+    runs = {run.name: run for group in GROUPS.values() for run in group}
+    assert len({json.dumps(run.configuration(), sort_keys=True) for run in runs.values()}) == len(runs) - 2
+    # The two names for one run: t = 5 with a delay of 0, and t = 50 without noise, are in two figures each.
+    for run in runs.values():
+        if run.schedule is not None:
+            expected = AnalogStart.PREVIOUS if run.schedule.delay_tau else AnalogStart.GRADIENT
+            assert run.schedule.start is expected
+
+
+def test_the_moving_mean_is_over_the_last_losses_only():
+    loss = np.array([[4.0, 2.0, 3.0, 7.0], [1.0, 1.0, 1.0, np.nan]])
+    smooth = Curve("x", loss, (0.5, 0.5), (1.0, 1.0), 0.0).smoothed(2)
+    assert smooth[0].tolist() == [4.0, 3.0, 2.5, 5.0]
+    assert smooth[1, :3].tolist() == [1.0, 1.0, 1.0]
+    assert math.isnan(smooth[1, 3])
+
+
+def test_a_figure_names_every_run_with_its_accuracy():
+    loss = np.linspace(2.0, 1.0, 20)[None] + np.array([[0.0], [0.1]])
+    curves = [Curve("TNGD", loss, (0.9, 0.8), (1.0, 1.0), 20.0), Curve("Adam", loss, (0.5, 0.5), (1.0, 1.0), 0.0)]
+    axes = curve_figure(curves, "title", 5).axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["TNGD: 85.0 %", "Adam: 50.0 %"]
+    assert axes.get_xlabel() == "iteration"
+
+
+@needs_data(*MNIST_FILES)
+def test_finished_cells_are_kept_and_workers_change_no_number(tmp_path):
+    runs = GROUPS["noise"][1:2] + GROUPS["adam"][1:2]
+    one = run_cells(runs, (0,), 2, tmp_path / "one", workers=1)
+    two = run_cells(runs, (0,), 2, tmp_path / "two", workers=2)
+    for key, cell in one.items():
+        assert cell["record"] == two[key]["record"]
+    curves = curves_of(runs, (0,), 2, one)
+    assert curves[0].products > 0 == curves[1].products
+    kept = sorted((tmp_path / "one" / "cells").glob("*.json"))
+    stamps = [path.stat().st_mtime_ns for path in kept]
+    kept[0].unlink()
+    again = run_cells(runs, (0,), 2, tmp_path / "one", workers=1)
+    assert {key: cell["record"] for key, cell in again.items()} == {key: cell["record"] for key, cell in one.items()}
+    assert kept[1].stat().st_mtime_ns == stamps[1]  # only what was missing ran
+
+
+def test_bad_calls_end_with_one_sentence(tmp_path, capsys):
+    assert main([str(tmp_path / "out"), "--data-dir", str(tmp_path / "nowhere"), "--seeds", "1"]) == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert main([str(tmp_path / "out"), "--seeds", "0"]) == 2
+    assert "0 seeds" in capsys.readouterr().err
