@@ -78,6 +78,16 @@ def test_adam_without_memory_descends_by_the_sign_of_the_natural_gradient():
     assert torch.allclose(after - before, expected, atol=1e-12)
 
 
+def test_noise_in_a_float32_network_is_that_of_the_float64_one():
+    """Products of float32 passes are symmetric to 1e-7 only; the draw is the same to that."""
+    model, batch = small_case()
+    plan = AnalogSchedule(3.0, kappa=0.01, tolerance=1e-4)
+    exact = relaxed_gradient(model, nn.CrossEntropyLoss(), batch, plan, damping=DAMPING, seed=2).direction
+    single = (batch[0].float(), batch[1])
+    found = relaxed_gradient(model.float(), nn.CrossEntropyLoss(), single, plan, damping=DAMPING, seed=2).direction
+    assert torch.linalg.vector_norm(found - exact) < 1e-4 * torch.linalg.vector_norm(exact)
+
+
 def test_a_step_that_misses_its_tolerance_says_which():
     model, batch = small_case()
     plan = AnalogSchedule(50.0, max_products=2)

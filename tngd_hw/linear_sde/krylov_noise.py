@@ -20,6 +20,8 @@ from tngd_hw.outcome import MisuseError, Outcome, Status
 __all__ = ["krylov_noise"]
 
 _STRIDE = 10
+_ASYMMETRY = 1e-8
+"""Relative asymmetry that counts as rounding; with a coarse tolerance a hundredth of it, for float32 products."""
 
 
 def krylov_noise(
@@ -107,7 +109,7 @@ def _symmetric(product: Product, z: Tensor, t: float, tolerance: float, max_prod
         m = space.H.shape[0]
         if m % _STRIDE and space.next_norm > 0.0 and m < max_products:
             continue
-        shots.append(_coordinates(space, t))
+        shots.append(_coordinates(space, t, asymmetry=max(_ASYMMETRY, 1e-2 * tolerance)))
         error = 0.0 if space.next_norm == 0.0 else _extrapolated_error(shots)
         best = result(space.basis @ shots[-1], error, m, tolerance)
         if best.status.ok:
@@ -115,9 +117,9 @@ def _symmetric(product: Product, z: Tensor, t: float, tolerance: float, max_prod
     return best
 
 
-def _coordinates(space: Subspace, t: float) -> Tensor:
+def _coordinates(space: Subspace, t: float, *, asymmetry: float) -> Tensor:
     size = float(space.H.abs().max())
-    if float((space.H - space.H.mT).abs().max()) > 1e-8 * size:
+    if float((space.H - space.H.mT).abs().max()) > asymmetry * size:
         raise MisuseError("product is not symmetric: give v -> F^T v as adjoint too")
     rates, axes = eigh(0.5 * (space.H + space.H.mT))
     spread = exp_integral(2.0 * rates, torch.tensor(t, dtype=torch.float64)).sqrt()
