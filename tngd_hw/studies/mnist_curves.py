@@ -32,7 +32,7 @@ from tngd_hw.outcome import MisuseError, TngdError
 from tngd_hw.report.style import save_figure, styled, tidy
 from tngd_hw.storage import make_directory, write_json
 from tngd_hw.studies.mnist_runs import GROUPS, MnistRun, train_run
-from tngd_hw.tasks import mnist_task
+from tngd_hw.tasks import MNIST_FILES, mnist_task, obtain_data
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,7 +112,7 @@ def run_cells(
     unique = {cell.path: cell for cell in cells}
     missing = [cell for path, cell in unique.items() if not path.exists()]
     if missing:
-        mnist_task(data_dir=data_dir)  # says what is missing before any worker starts
+        obtain_data(MNIST_FILES, data_dir)  # says what is missing before any worker starts
         with Progress(console=Console(stderr=True), transient=True) as bar:
             label = bar.add_task("MNIST curves", total=len(unique), completed=len(unique) - len(missing))
             no_names: dict[str, Any] = {}
