@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tngd_hw.curvature import LossFactors, loss_factors
+from tngd_hw.curvature.split_cross_entropy import SplitCrossEntropy
 from tngd_hw.outcome import MisuseError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -35,6 +36,7 @@ _REAL = torch.tensor([[0.1, 1.0, -2.0, 0.5], [3.0, 0.0, 0.2, -0.4], [0.3, 0.7, 1
 _CASES: dict[str, tuple[Loss, Tensor]] = {
     "cross_entropy": (nn.CrossEntropyLoss(), _CLASSES),
     "cross_entropy_int32": (nn.CrossEntropyLoss(), _CLASSES.to(torch.uint8)),
+    "split_cross_entropy": (SplitCrossEntropy(2), torch.tensor([[1, 0], [0, 0], [1, 1]])),
     "squared": (nn.MSELoss(), _REAL),
     "squared_subclass": (_DoubledError(), _REAL),
     "general_cross_entropy": (functional.cross_entropy, _CLASSES),
@@ -94,6 +96,18 @@ def test_one_softmax_block_by_hand():
     _close(8 * f.r, torch.tensor([2.0, -3.0, 1.0, -2.0, 1.0, 1.0]).double())
     assert f.loss == pytest.approx((math.log(4) + math.log(2)) / 2, rel=1e-14)
     assert not torch.allclose(f.S[0], f.S[0].mT)  # so that a transposed S shows
+
+
+def test_two_softmaxes_by_hand():
+    # One sample, p = (1/2, 1/2) with y = 0 and p = (3/4, 1/4) with y = 1: the mean of log 2 and log 4.
+    z = torch.tensor([[0.0, 0.0, math.log(3), 0.0]], dtype=torch.float64)
+    f = loss_factors(SplitCrossEntropy(2), z, torch.tensor([[0, 1]]))
+    first, second = torch.tensor([[4.0, -4.0], [-4.0, 4.0]]), torch.tensor([[3.0, -3.0], [-3.0, 3.0]])
+    _close(32 * f.H[0], torch.block_diag(first, second).double())
+    _close(8 * f.r, torch.tensor([-2.0, 2.0, 3.0, -3.0]).double())
+    assert f.loss == pytest.approx(1.5 * math.log(2), rel=1e-14)
+    with pytest.raises(MisuseError, match="parts = 0"):
+        SplitCrossEntropy(0)
 
 
 def test_squared_error_by_hand():
@@ -163,6 +177,9 @@ def test_arguments_are_unchanged_and_nothing_needs_a_gradient():
         (nn.CrossEntropyLoss(), torch.tensor([0, 1]), r"targets have shape \(2,\).*\(3,\)"),
         (nn.CrossEntropyLoss(), torch.softmax(_REAL, dim=1), "targets have dtype torch.float64"),
         (nn.CrossEntropyLoss(), torch.tensor([True, False, True]), "targets have dtype torch.bool"),
+        (SplitCrossEntropy(3), torch.zeros(3, 3).long(), r"outputs have shape \(3, 4\).*\(batch, 3 \* classes\)"),
+        (SplitCrossEntropy(2), _CLASSES, r"targets have shape \(3,\).*\(3, 2\)"),
+        (SplitCrossEntropy(2), torch.tensor([[0, 1], [2, 0], [0, 0]]), "targets range from 0 to 2.*classes 0 to 1"),
         (nn.MSELoss(reduction="sum"), _REAL, "reduction = 'sum'"),
         (nn.MSELoss(), _REAL[:, :1], r"targets have shape \(3, 1\).*\(3, 4\)"),
         (nn.MSELoss(), _REAL.long(), "targets have shape .* torch.int64"),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tngd_hw.curvature.closed_form_losses import cross_entropy_factors, squared_error_factors
 from tngd_hw.curvature.general_loss import general_loss_factors
 from tngd_hw.curvature.loss_factors import LossFactors
+from tngd_hw.curvature.split_cross_entropy import SplitCrossEntropy, split_cross_entropy_factors
 from tngd_hw.outcome import MisuseError
 
 __all__ = ["loss_factors"]
@@ -19,13 +20,14 @@ __all__ = ["loss_factors"]
 def loss_factors(loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets: Tensor) -> LossFactors:
     """Factors H = S S^T and r = S u of a batch loss (see :class:`LossFactors`).
 
-    ``torch.nn.CrossEntropyLoss()`` and ``torch.nn.MSELoss()`` use closed forms; any other callable, also a subclass of
-    these two with its own ``forward``, goes through automatic differentiation.
+    ``torch.nn.CrossEntropyLoss()``, ``torch.nn.MSELoss()`` and :class:`SplitCrossEntropy` use closed forms; any other
+    callable, also a subclass of these with its own ``forward``, goes through automatic differentiation.
 
     Args:
         loss: The mean over the batch of a per-sample loss that is convex in the outputs.
         outputs: Shape (batch, d_z); promoted to float64.
-        targets: Class numbers (batch,) for cross-entropy, (batch, d_z) for squared error, else (batch, ...).
+        targets: Class numbers (batch,) for cross-entropy, (batch, parts) for split cross-entropy, (batch, d_z) for
+            squared error, else (batch, ...).
 
     Returns:
         The factors, float64 and detached.
@@ -54,4 +56,6 @@ def _dispatch(loss: Callable[[Tensor, Tensor], Tensor], outputs: Tensor, targets
         return cross_entropy_factors(loss, outputs, targets)
     if isinstance(loss, nn.MSELoss) and type(loss).forward is nn.MSELoss.forward:
         return squared_error_factors(loss, outputs, targets)
+    if isinstance(loss, SplitCrossEntropy) and type(loss).forward is SplitCrossEntropy.forward:
+        return split_cross_entropy_factors(loss, outputs, targets)
     return general_loss_factors(loss, outputs, targets)
