@@ -5,6 +5,8 @@ from tngd_hw.curvature.block_diagonal import LayerBlock, layer_blocks
 from tngd_hw.curvature.fisher import Fisher, FisherFactors, fisher_factors
 from tngd_hw.curvature.ggn import GGNFactors, ggn_factors
 from tngd_hw.curvature.jacobian import output_jacobian
+from tngd_hw.curvature.kfac import KFACFactors, kfac_factors
+from tngd_hw.curvature.kfac_block import KFACBlock, KFACDamping
 from tngd_hw.curvature.loss_factors import LossFactors
 from tngd_hw.curvature.loss_hessian import loss_factors
 from tngd_hw.curvature.operator import GGNOperator, ggn_operator
@@ -15,6 +17,9 @@ __all__ = [
     "FisherFactors",
     "GGNFactors",
     "GGNOperator",
+    "KFACBlock",
+    "KFACDamping",
+    "KFACFactors",
     "LayerBlock",
     "LossFactors",
     "any_gradient_dual_problem",
@@ -23,6 +28,7 @@ __all__ = [
     "flatten_parameters",
     "ggn_factors",
     "ggn_operator",
+    "kfac_factors",
     "layer_blocks",
     "loss_factors",
     "output_jacobian",

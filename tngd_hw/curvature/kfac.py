@@ -1,0 +1,180 @@
+r"""K-FAC: the curvature of every layer as one Kronecker product of two small matrices.
+
+A layer s_r = [W b] (a_r, 1) has the gradient matrix V = sum_r (dL/ds_r) (a_r, 1)^T, shape (out, in + 1).  With the root
+S of the loss Hessian (H = S S^T, its 1/batch included), its Gauss-Newton block is a sum over samples i and columns c,
+
+    sum_{i,c} v_ic v_ic^T,     v_ic = vec(sum_r g_icr a_r^T),     g_icr = d(sum_k S_i[k, c] z_ik)/ds_r
+
+with r over the rows of sample i.  K-FAC replaces it by G (x) A: the mean of products by the product of means, rows
+taken as unrelated (the "expand" form for layers that serve several positions),
+
+    A = (1/rows) sum_r a_r a_r^T          shape (d_A, d_A),  rows = batch T
+    G = sum_{i,c,r} g_icr g_icr^T         shape (d_G, d_G),  a plain sum: S carries the 1/batch
+
+It is exact where a_r and g_r are independent and a sample has one row: networks of linear layers with squared error, or
+a batch of one.  Damping: :mod:`tngd_hw.curvature.kfac_block`.
+
+Source: J. Martens, R. Grosse, arXiv 1503.05671; R. Grosse, J. Martens, arXiv 1602.01407 (convolutions); R. Eschenhagen
+and others, arXiv 2311.00636 (expand).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from tngd_hw.curvature.fisher import Fisher
+from tngd_hw.curvature.forward import check_inputs, check_modules, check_pair, constants, forward_pass
+from tngd_hw.curvature.kfac_block import KFACBlock, KFACDamping
+from tngd_hw.curvature.kfac_layers import KFACLayer, LayerPass, check_pass, kfac_layers, recorded_pass
+from tngd_hw.curvature.loss_factors import LossFactors
+from tngd_hw.curvature.loss_hessian import loss_factors
+from tngd_hw.curvature.parameters import trainable_parameters
+from tngd_hw.outcome import MisuseError
+
+__all__ = ["KFACFactors", "kfac_factors"]
+
+
+@dataclass(frozen=True, eq=False)
+class KFACFactors:
+    """Kronecker factors of every layer of one batch.
+
+    Attributes:
+        blocks: One a layer, in the order of the modules.
+        names: Trainable parameters in the package's order.
+        loss: The batch loss L.
+    """
+
+    blocks: tuple[KFACBlock, ...]
+    names: tuple[str, ...]
+    loss: float
+
+    def vector(self, matrices: Sequence[Tensor]) -> Tensor:
+        """One (d_G, d_A) matrix a block as one vector over all parameters, shape (N,)."""
+        pieces: dict[str, Tensor] = {}
+        for block, X in zip(self.blocks, matrices, strict=True):
+            pieces |= block.pieces(X)
+        return torch.cat([pieces[name].reshape(-1) for name in self.names])
+
+    def gradient(self) -> Tensor:
+        """The batch gradient g, shape (N,)."""
+        return self.vector([block.V for block in self.blocks])
+
+    def direction(self, damping: float, rule: KFACDamping = KFACDamping.FACTORED) -> Tensor:
+        """The natural gradient under K-FAC, shape (N,); errors and cost as :meth:`KFACBlock.solve`."""
+        return self.vector([block.solve(damping, rule) for block in self.blocks])
+
+
+def kfac_factors(
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    batch: tuple[Tensor, Tensor],
+    *,
+    fisher: Fisher = Fisher.TRUE,
+) -> KFACFactors:
+    """Kronecker factors of ``loss(model(inputs), targets)``, and its gradient layer by layer.
+
+    The passes run in the model's dtype on copies, the factors are summed in float64.  Neither the model nor its
+    ``grad`` fields change.
+
+    Args:
+        model: Its trainable layers are Linear, Conv2d (groups 1, zero padding) and Embedding, each run once a pass.
+            A layer may serve several positions of a sample, in any axes before the last.
+        loss: See :func:`tngd_hw.curvature.loss_factors`.
+        batch: inputs, shape (batch, ...), and targets, shape (batch, ...).
+        fisher: TRUE: the Gauss-Newton matrix, which is the true Fisher for softmax cross-entropy and squared error.
+            EMPIRICAL: gradients of the data's own targets; a single reverse pass.
+
+    Raises:
+        MisuseError: What ``ggn_operator`` refuses; by name a layer of another kind, tied parameters, a layer that runs
+            twice or not at all or whose rows are shared between samples; Fisher.MONTE_CARLO.
+
+    Cost: three forward and d_z + 1 reverse passes (empirical: two); rows d_A^2 and rows d_z d_G^2 a layer; memory
+    8 (d_A^2 + d_G^2) bytes a layer, d_A of an Embedding being its number of tokens.
+    """
+    if fisher is Fisher.MONTE_CARLO:
+        raise MisuseError("fisher = Fisher.MONTE_CARLO: K-FAC here takes Fisher.TRUE, exactly, or Fisher.EMPIRICAL")
+    inputs, targets = check_pair(batch)
+    trainable = trainable_parameters(model)
+    check_inputs(inputs, next(iter(trainable.values())).dtype)
+    check_modules(model)
+    layers = kfac_layers(model)
+    parameters = {name: p.detach().clone().requires_grad_() for name, p in trainable.items()}
+    outputs = forward_pass(model, parameters | constants(model, parameters), inputs)
+    known = loss_factors(loss, outputs, targets)
+    outputs, passes = _recorded(model, layers, parameters, inputs)
+    gradients = _gradients(outputs, parameters, known)
+    Gs = _output_factors(layers, passes, outputs, _roots(known, fisher))
+    blocks = [_block(*each, gradients) for each in zip(layers, passes, Gs, strict=True)]
+    return KFACFactors(tuple(blocks), tuple(parameters), known.loss)
+
+
+def _recorded(
+    model: nn.Module, layers: tuple[KFACLayer, ...], parameters: dict[str, Tensor], inputs: Tensor
+) -> tuple[Tensor, list[LayerPass]]:
+    """Outputs with their graph and what every layer saw, checked against a pass of the first sample alone."""
+
+    def whole() -> Tensor:
+        with torch.enable_grad():
+            return functional_call(model, parameters | constants(model, parameters), (inputs,))
+
+    def first() -> Tensor:
+        return forward_pass(model, parameters | constants(model, parameters), inputs[:1])
+
+    outputs, passes = recorded_pass(layers, whole)
+    alone = recorded_pass(layers, first)[1]
+    for layer, seen, one in zip(layers, passes, alone, strict=True):
+        check_pass(layer, seen, one, outputs)
+    return outputs, passes
+
+
+def _roots(known: LossFactors, fisher: Fisher) -> Tensor:
+    """Weights of the outputs, shape (batch, d_z, columns), whose outer products sum to the output-space curvature."""
+    if fisher is Fisher.TRUE:
+        return known.S
+    batch_size, d_z, _ = known.H.shape
+    return math.sqrt(batch_size) * known.r.reshape(batch_size, d_z, 1)
+
+
+def _gradients(outputs: Tensor, parameters: dict[str, Tensor], known: LossFactors) -> dict[str, Tensor]:
+    """dL/dp by name, float64."""
+    weights = known.r.reshape(outputs.shape).to(outputs.dtype)
+    found = torch.autograd.grad(
+        outputs, list(parameters.values()), weights, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return {name: piece.to(torch.float64) for name, piece in zip(parameters, found, strict=True)}
+
+
+def _output_factors(
+    layers: tuple[KFACLayer, ...], passes: list[LayerPass], outputs: Tensor, roots: Tensor
+) -> list[Tensor]:
+    """G of every layer, one reverse pass a column of the roots."""
+    places = [each.output for each in passes]
+    sums: list[Tensor | None] = [None] * len(layers)
+    for c in range(roots.shape[2]):
+        weights = roots[:, :, c].to(outputs.dtype)
+        found = torch.autograd.grad(
+            outputs, places, weights, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        for k, gradient in enumerate(found):
+            rows = layers[k].output_rows(gradient)
+            product, total = rows.mT @ rows, sums[k]
+            sums[k] = product if total is None else total + product
+    return [total for total in sums if total is not None]
+
+
+def _block(layer: KFACLayer, seen: LayerPass, G: Tensor, gradients: dict[str, Tensor]) -> KFACBlock:
+    transposed = isinstance(layer.module, nn.Embedding)
+    columns: list[Tensor] = []
+    if layer.has_weight:
+        weight = gradients[layer.parameter_name("weight")]
+        columns.append(weight.mT if transposed else weight.flatten(1))
+    if layer.has_bias:
+        columns.append(gradients[layer.parameter_name("bias")][:, None])
+    shape = layer.module.weight.shape if layer.has_weight else None
+    return KFACBlock(layer.name, seen.A, G, torch.cat(columns, dim=1), shape, layer.has_bias, transposed)
