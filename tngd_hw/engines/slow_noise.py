@@ -1,4 +1,7 @@
-"""1/f noise at the start of a run: its slow parts have been wandering since the amplifiers were switched on."""
+"""1/f noise at the start of a run: its slow parts have been wandering since the amplifiers were switched on.
+
+Every pole dz = -w z dt + b dW of it is stationary at t = 0, of variance b^2/(2 w) and independent of all others.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.random import stream
 from tngd_hw.topologies import LoadedChip
 
-__all__ = ["with_slow_noise"]
+__all__ = ["only_slow_noise", "slow_noise_at_start", "with_slow_noise", "without_slow_noise"]
 
 
 def with_slow_noise(loaded: LoadedChip, sde: LinearSDE, x0: Tensor, *, columns: int | None, seed: int) -> Tensor:
@@ -18,16 +21,15 @@ def with_slow_noise(loaded: LoadedChip, sde: LinearSDE, x0: Tensor, *, columns: 
 
     Args:
         loaded: For the numbers of its chips: each has its own stream.
-        sde: Equations; the states whose name holds "flicker" are poles dz = -w z dt + b dW of their own.
+        sde: Equations; the states whose name holds "flicker" are the poles.
         x0: Start, shape ([chips,] states) or ([chips,] states, k).
         columns: k, each of which is a run of its own; None for a start without an axis for them.
         seed: Of the run.
     """
-    poles = [k for k, name in enumerate(sde.state_names) if "flicker" in name]
+    poles = _poles(sde)
     if not poles:
         return x0
-    rate = -torch.diagonal(sde.F, dim1=-2, dim2=-1)[..., poles]
-    deviation = torch.sqrt(sde.B[..., poles, :].square().sum(-1) / (2 * rate))
+    deviation = _variance(sde, poles).sqrt()
     uses = range(1 if columns is None else columns)
     normal = np.stack([[_draw(seed, chip, use, len(poles)) for chip in loaded.chip.numbers] for use in uses], -1)
     drawn = deviation[..., None] * torch.from_numpy(normal if loaded.chip.chips is not None else normal[0])
@@ -37,6 +39,41 @@ def with_slow_noise(loaded: LoadedChip, sde: LinearSDE, x0: Tensor, *, columns: 
     else:
         start[..., poles, :] += drawn
     return start
+
+
+def slow_noise_at_start(sde: LinearSDE) -> Tensor | None:
+    """Covariance of the states at t = 0 that :func:`with_slow_noise` draws from, shape (..., n, n); None for none."""
+    poles = _poles(sde)
+    if not poles:
+        return None
+    variance = _variance(sde, poles)
+    start = variance.new_zeros(*variance.shape[:-1], sde.n_states)
+    start[..., poles] = variance
+    return torch.diag_embed(start)
+
+
+def only_slow_noise(sde: LinearSDE) -> LinearSDE:
+    """The same equations with no noise but that of the poles of 1/f noise."""
+    poles, own = _poles(sde), torch.zeros_like(sde.B)
+    own[..., poles, :] = sde.B[..., poles, :]
+    return LinearSDE(sde.F, sde.E, own, sde.C, D=sde.D, state_names=sde.state_names)
+
+
+def without_slow_noise(sde: LinearSDE) -> LinearSDE:
+    """The same equations with the poles of 1/f noise at rest."""
+    rest = sde.B.clone()
+    rest[..., _poles(sde), :] = 0.0
+    return LinearSDE(sde.F, sde.E, rest, sde.C, D=sde.D, D_w=sde.D_w, state_names=sde.state_names)
+
+
+def _poles(sde: LinearSDE) -> list[int]:
+    return [k for k, name in enumerate(sde.state_names) if "flicker" in name]
+
+
+def _variance(sde: LinearSDE, poles: list[int]) -> Tensor:
+    """b^2/(2 w) of every pole."""
+    rate = -torch.diagonal(sde.F, dim1=-2, dim2=-1)[..., poles]
+    return sde.B[..., poles, :].square().sum(-1) / (2 * rate)
 
 
 def _draw(seed: int, chip: int, use: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -60,8 +60,11 @@ class Amplifiers(Part):
         "offset": {"offset_volt_dtod": 0.0},
         "bias": {"bias_ampere": 0.0, "bias_ampere_dtod": 0.0},
         "summing_pole": {"output_ohm": 0.0, "input_farad": 0.0},
-        "noise": {"voltage_noise_volt_per_rthz": 0.0, "current_noise_ampere_per_rthz": 0.0},
-        "flicker": {"flicker_corner_hz": 0.0},
+        "noise": {
+            "voltage_noise_volt_per_rthz": 0.0,
+            "current_noise_ampere_per_rthz": 0.0,
+            "flicker_corner_hz": 0.0,  # where the white noise ends: it has no size of its own
+        },
         "slew": {"slew_volt_per_s": None},
     }
 

@@ -1,4 +1,4 @@
-"""The error budget of a reading: settling, sampling and systematic error, and the causes of the last.
+"""The error budget of a reading: settling, sampling and systematic error, and the causes of the last two.
 
 For a chip whose hardware has the effects 1 ... m, with x_S the settled answer of the same die where only the effects of
 S act and x* = A^-1 b the exact answer,
@@ -14,6 +14,10 @@ mean square of the whole is |systematic + settling|^2 + tr Cov(reading).  Norms 
 given beside every cause.
 
 Answers are as the chip's ADC says them; its noise belongs to the sampling error, its timing to none of them.
+
+Noises are independent, so the covariance is the sum of those of its causes: white noise (injected, and of the parts),
+1/f noise of the amplifiers, noise of the ADC.  1/f noise has been there before the run began: most of it stands still
+during a run, as an offset that is another one in every run, so an average over a run lessens it little.
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ class ErrorBudget:
     Attributes:
         exact: A^-1 b, shape (n,).
         settling: Shape (chips, n), chips = 1 for a single one.
-        sampling_covariance: Covariance of the reading, shape (chips, n, n).
+        sampling_causes: Covariance of the reading by cause, each (chips, n, n): white noise, 1/f noise, ADC noise.
         systematic: x_all - A^-1 b, shape (chips, n).
         nominal: x_none - A^-1 b, shape (chips, n): what the circuit does without any effect.
         alone: x_i - x_none by effect, each (chips, n).
@@ -57,7 +61,7 @@ class ErrorBudget:
 
     exact: Tensor
     settling: Tensor
-    sampling_covariance: Tensor
+    sampling_causes: dict[str, Tensor]
     systematic: Tensor
     nominal: Tensor
     alone: dict[str, Tensor]
@@ -83,9 +87,22 @@ class ErrorBudget:
         return _norm(error) / _norm(self.exact)
 
     @property
+    def sampling_covariance(self) -> Tensor:
+        """Covariance of the reading, shape (chips, n, n)."""
+        return torch.stack(list(self.sampling_causes.values())).sum(0)
+
+    @property
     def sampling(self) -> Tensor:
         """sqrt(tr Cov)/|A^-1 b|: the relative root mean square of the noise of the reading, shape (chips,)."""
-        return self.sampling_covariance.diagonal(dim1=-2, dim2=-1).sum(-1).sqrt() / _norm(self.exact)
+        return self._spread(self.sampling_covariance)
+
+    @property
+    def sampling_by_cause(self) -> dict[str, Tensor]:
+        """The part of :attr:`sampling` that every cause makes, each (chips,): their squares add up."""
+        return {name: self._spread(covariance) for name, covariance in self.sampling_causes.items()}
+
+    def _spread(self, covariance: Tensor) -> Tensor:
+        return covariance.diagonal(dim1=-2, dim2=-1).sum(-1).sqrt() / _norm(self.exact)
 
     @property
     def total(self) -> Tensor:
@@ -125,6 +142,7 @@ class ErrorBudget:
             "duration_s": self.duration_s,
             "window_s": self.window_s,
             "relative_errors": spread,
+            "sampling_by_cause": {name: Spread.of(part).to_dict() for name, part in self.sampling_by_cause.items()},
             "all_but": without,
         }
 
@@ -179,7 +197,11 @@ def error_budget(
     return ErrorBudget(
         exact=exact,
         settling=as_read(loaded, reading.mean) - together,
-        sampling_covariance=reading.covariance,
+        sampling_causes={
+            "white noise": reading.white_covariance,
+            "1/f noise": reading.slow_covariance,
+            "ADC noise": reading.converter_covariance,
+        },
         systematic=systematic,
         nominal=nominal,
         alone=alone,

@@ -8,6 +8,8 @@ from tngd_hw.readout.spread import Spread
 from tngd_hw.units import format_quantity
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tngd_hw.readout.budget import ErrorBudget
 
 __all__ = ["budget_table"]
@@ -29,14 +31,19 @@ def budget_table(budget: ErrorBudget) -> str:
         if name in idle:
             continue
         indent = "  " if name in causes or name in ("nominal circuit", "interaction") else ""
-        cells = [_number(figure) for figure in vars(Spread.of(values)).values()]
+        cells = _cells(values)
         if name in causes:
             rest = budget.relative(budget.systematic - budget.marginal[name])
             cells.append(_number(Spread.of(rest).mean))
         label = {"sampling": "sampling (rms)", "total": "all of it (rms)"}.get(name, name)
         lines.append(_row(indent + label, cells))
+        if name == "sampling":
+            parts = budget.sampling_by_cause.items()
+            lines += [_row(f"  {cause}", _cells(part)) for cause, part in parts if bool((part > 0).any())]
     lines.append("all but it: systematic error when only this cause is off")
-    lines.append("norms do not add: the indented parts add up to the systematic error as vectors")
+    lines.append(
+        "norms do not add: the indented parts add up to the systematic error as vectors, to sampling as squares"
+    )
     if idle:
         lines.append(f"no part in the settled answer: {', '.join(sorted(idle))}")
     return "\n".join(lines)
@@ -50,6 +57,10 @@ def _title(budget: ErrorBudget) -> str:
     if budget.window_s > 0:
         read += f", mean of the last {budget.window_s / budget.tau_s:.4g} tau"
     return f"error relative to |A^-1 b|, {which}, {read}"
+
+
+def _cells(values: Tensor) -> list[str]:
+    return [_number(figure) for figure in vars(Spread.of(values)).values()]
 
 
 def _number(value: float) -> str:
