@@ -11,7 +11,7 @@ from tngd_hw.engines import Behavioral, Ideal, StateSpace
 from tngd_hw.hardware import HardwareSpec, presets
 from tngd_hw.outcome import MisuseError, Outcome, OutcomeError
 from tngd_hw.topologies import manufacture
-from tngd_hw.training import TNGD, AnalogSolver, natural_gradient
+from tngd_hw.training import TNGD, AnalogSolver, DualChip, natural_gradient
 
 
 def chip(nodes=12, hardware=None, **options):
@@ -51,7 +51,7 @@ def dense_answer_of_trainable(model, batch):
 def test_a_step_of_tngd_is_sgd_along_the_natural_gradient():
     model, batch = small_case()
     before = torch.cat([p.detach().reshape(-1).clone() for p in model.parameters()])
-    optimizer = TNGD(model.parameters(), AnalogSolver(chip(), Ideal(), 20.0), lr=0.3, damping=DAMPING)
+    optimizer = TNGD(model.parameters(), DualChip(AnalogSolver(chip(), Ideal(), 20.0)), lr=0.3, damping=DAMPING)
     found = optimizer.natural_gradient(model, nn.CrossEntropyLoss(), batch)
     optimizer.step()
     after = torch.cat([p.detach().reshape(-1) for p in model.parameters()])
@@ -62,7 +62,10 @@ def test_step_takes_a_closure_and_state_resumes_with_the_same_noise():
     def run(steps, state=None):
         model, batch = small_case()
         optimizer = TNGD(
-            model.parameters(), AnalogSolver(chip(), StateSpace(), 5.0, kappa=1e-3, seed=4), lr=0.1, damping=DAMPING
+            model.parameters(),
+            DualChip(AnalogSolver(chip(), StateSpace(), 5.0, kappa=1e-3, seed=4)),
+            lr=0.1,
+            damping=DAMPING,
         )
         if state is not None:
             model.load_state_dict(state[0])
@@ -82,7 +85,7 @@ def test_step_takes_a_closure_and_state_resumes_with_the_same_noise():
 def test_momentum_schedulers_and_groups_are_those_of_torch():
     model, batch = small_case()
     groups = [{"params": model[0].parameters(), "lr": 0.5}, {"params": model[2].parameters()}]
-    optimizer = TNGD(groups, AnalogSolver(chip(), Ideal(), 5.0), lr=0.1, damping=DAMPING, momentum=0.9)
+    optimizer = TNGD(groups, DualChip(AnalogSolver(chip(), Ideal(), 5.0)), lr=0.1, damping=DAMPING, momentum=0.9)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
     optimizer.natural_gradient(model, nn.CrossEntropyLoss(), batch)
     optimizer.step()
@@ -128,7 +131,7 @@ def test_damping_is_above_zero(damping):
     with pytest.raises(MisuseError, match="damping"):
         natural_gradient(model, nn.CrossEntropyLoss(), batch, solver, damping=damping)
     with pytest.raises(MisuseError, match="damping"):
-        TNGD(model.parameters(), solver, damping=damping)
+        TNGD(model.parameters(), DualChip(solver), damping=damping)
 
 
 @pytest.mark.parametrize("duration_tau", [0.0, -5.0, float("nan"), float("inf")])

@@ -65,6 +65,12 @@ class GGNFactors:
         """Dense G = J^T H J, shape (N, N), for tests and small N.  Cost: batch d_z N^2, and 8 N^2 bytes."""
         return self.J.mT @ self._blockwise(self.H)
 
+    def product(self, v: Tensor) -> Tensor:
+        """G v, shape (N,), G never formed.  Cost: 2 batch d_z N."""
+        batch_size, d_z, _ = self.H.shape
+        weighted = torch.bmm(self.H, (self.J @ v).reshape(batch_size, d_z, 1))
+        return self.J.mT @ weighted.reshape(-1)
+
     def _blockwise(self, blocks: Tensor) -> Tensor:
         """The block-diagonal matrix of ``blocks`` times J."""
         batch_size, d_z, _ = blocks.shape

@@ -30,7 +30,7 @@ from tngd_hw.random import derived_seed
 from tngd_hw.storage import atomic_path
 from tngd_hw.tasks import digits_task
 from tngd_hw.topologies import dual_problem, manufacture
-from tngd_hw.training import TNGD, AnalogSolver, accuracy
+from tngd_hw.training import TNGD, AnalogSolver, DualChip, accuracy
 
 __all__ = ["DAMPING", "LARGEST_FISHER", "TrainingStage", "TrainingStages", "training_stages"]
 
@@ -126,7 +126,7 @@ def _train(seed: int) -> TrainingStages:
     network = task.make_network(seed)
     chip = manufacture("integrator", _BATCH_SIZE * _CLASSES, presets.ideal(), seed=seed)
     solver = AnalogSolver(chip, Ideal(), duration_tau=_DURATION_TAU, seed=seed)
-    optimizer = TNGD(network.parameters(), solver, lr=_LEARNING_RATE, damping=DAMPING)
+    optimizer = TNGD(network.parameters(), DualChip(solver), lr=_LEARNING_RATE, damping=DAMPING)
 
     def keep(stage: TrainingStage) -> None:
         kept[stage] = nn.utils.parameters_to_vector(network.parameters()).detach().clone()

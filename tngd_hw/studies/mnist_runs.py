@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tngd_hw.training import (
+    TNGD,
     AnalogSchedule,
     AnalogStart,
     DigitalOptimizer,
+    RelaxedDevice,
     TrainingRecord,
     TrainingTask,
     train_digital,
-    train_relaxed,
+    train_tngd,
 )
 
 __all__ = ["BATCH_SIZE", "DAMPING", "GROUPS", "MnistRun", "flat_gain", "train_run"]
@@ -105,10 +107,9 @@ def train_run(run: MnistRun, task: TrainingTask, *, seed: int, steps: int, evalu
 
     Cost: 0.2 to 0.4 s a step for TNGD at 50 tau on one core, milliseconds for the controls.
     """
-    make = run.optimizer.factory(run.lr)
     if run.schedule is None:
         return train_digital(
-            make,
+            run.optimizer.factory(run.lr),
             task,
             network_seed=seed,
             batches_seed=seed,
@@ -117,16 +118,14 @@ def train_run(run: MnistRun, task: TrainingTask, *, seed: int, steps: int, evalu
             evaluate_every=evaluate_every,
             name=run.name,
         )
-    return train_relaxed(
-        make,
+    device = RelaxedDevice(run.schedule, seed)
+    return train_tngd(
+        lambda parameters: TNGD(parameters, device, lr=run.lr, damping=DAMPING),
         task,
-        run.schedule,
         network_seed=seed,
         batches_seed=seed,
         batch_size=BATCH_SIZE,
         steps=steps,
-        damping=DAMPING,
-        noise_seed=seed,
         evaluate_every=evaluate_every,
         name=run.name,
     )

@@ -11,8 +11,10 @@ from tngd_hw.hardware import Chip
 from tngd_hw.outcome import MisuseError
 from tngd_hw.studies.engine_agreement import AgreementWatch
 from tngd_hw.training import (
+    TNGD,
     AnalogSolver,
     DigitalOptimizer,
+    DualChip,
     LearningRateSearch,
     NaturalGradient,
     TrainingRecord,
@@ -128,14 +130,12 @@ def _analog(shared: SideBySide, run: AnalogRun, progress: Progress) -> TrainingR
 
     solver = AnalogSolver(shared.chip, run.engine, shared.duration_tau, run.kappa, shared.noise_seed)
     return train_tngd(
+        lambda parameters: TNGD(parameters, DualChip(solver), lr=shared.learning_rate, damping=shared.damping),
         shared.task,
-        solver,
         network_seed=shared.network_seed,
         batches_seed=shared.batches_seed,
         batch_size=shared.batch_size,
         steps=shared.steps,
-        lr=shared.learning_rate,
-        damping=shared.damping,
         evaluate_every=shared.evaluate_every,
         name=run.name,
         observe=observe,

@@ -2,14 +2,20 @@
 
 from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver
 from tngd_hw.training.baselines import DigitalOptimizer, LearningRateSearch, search_learning_rate, train_digital
+from tngd_hw.training.block_gradient import BlockChip, BlockGradient
+from tngd_hw.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tngd_hw.training.damping import LevenbergMarquardt, reduction_ratio
+from tngd_hw.training.digital_gradient import ConjugateGradientMethod, DigitalGradient, ExactMethod
+from tngd_hw.training.directions import ConjugateGradient, conjugate_gradient, dense, woodbury
 from tngd_hw.training.loop import train_tngd
-from tngd_hw.training.natural_gradient import NaturalGradient, natural_gradient
+from tngd_hw.training.method import NaturalGradientMethod, NaturalStep
+from tngd_hw.training.natural_gradient import DualChip, DualForm, NaturalGradient, natural_gradient
+from tngd_hw.training.primal_gradient import PrimalChip, PrimalGradient
 from tngd_hw.training.record import TrainingRecord, TrainingTask, accuracy
-from tngd_hw.training.relaxation import AnalogSchedule, AnalogStart, Relaxed, relax, run_schedule
-from tngd_hw.training.relaxed_gradient import RelaxedGradient, relaxed_gradient
-from tngd_hw.training.relaxed_loop import train_relaxed
-from tngd_hw.training.tngd import TNGD
+from tngd_hw.training.relaxation import Relaxed, relax, run_schedule
+from tngd_hw.training.relaxed_gradient import RelaxedDevice, RelaxedGradient, relaxed_gradient
+from tngd_hw.training.schedule import AnalogSchedule, AnalogStart
+from tngd_hw.training.tngd import TNGD, NaturalGradientOptimizer, TNGDAdam
 
 __all__ = [
     "TNGD",
@@ -17,22 +23,42 @@ __all__ = [
     "AnalogSolve",
     "AnalogSolver",
     "AnalogStart",
+    "BlockChip",
+    "BlockGradient",
+    "Checkpoint",
+    "ConjugateGradient",
+    "ConjugateGradientMethod",
+    "DigitalGradient",
     "DigitalOptimizer",
+    "DualChip",
+    "DualForm",
+    "ExactMethod",
     "LearningRateSearch",
     "LevenbergMarquardt",
     "NaturalGradient",
+    "NaturalGradientMethod",
+    "NaturalGradientOptimizer",
+    "NaturalStep",
+    "PrimalChip",
+    "PrimalGradient",
     "Relaxed",
+    "RelaxedDevice",
     "RelaxedGradient",
+    "TNGDAdam",
     "TrainingRecord",
     "TrainingTask",
     "accuracy",
+    "conjugate_gradient",
+    "dense",
+    "load_checkpoint",
     "natural_gradient",
     "reduction_ratio",
     "relax",
     "relaxed_gradient",
     "run_schedule",
+    "save_checkpoint",
     "search_learning_rate",
     "train_digital",
-    "train_relaxed",
     "train_tngd",
+    "woodbury",
 ]

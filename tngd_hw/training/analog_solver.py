@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from tngd_hw.engines import Engine, Trajectory
 from tngd_hw.hardware import Chip
 from tngd_hw.outcome import MisuseError
@@ -11,13 +13,20 @@ from tngd_hw.problem import LinearProblem
 from tngd_hw.random import derived_seed
 from tngd_hw.readout import Estimate, read
 from tngd_hw.topologies import LoadedChip, program
+from tngd_hw.training.schedule import AnalogSchedule, AnalogStart
 
 __all__ = ["AnalogSolve", "AnalogSolver"]
 
 
 @dataclass(frozen=True, eq=False)
 class AnalogSolve:
-    """One use of the chip: what it was programmed with, its voltages, and what was read."""
+    """One use of the chip: what it was programmed with, its voltages, and what was read.
+
+    Attributes:
+        loaded: The die with this problem.
+        trajectory: Its voltages; the last ones stand on the capacitors when the next problem arrives.
+        estimate: What the readouts say, averaged.
+    """
 
     loaded: LoadedChip
     trajectory: Trajectory
@@ -34,6 +43,13 @@ class AnalogSolver:
         duration_tau: Analog time t in units of tau.
         kappa: Injected noise, Cov(x) -> kappa A^-1 at stationarity.
         seed: Seed of the noise; step k draws from a seed derived from it and k.
+        start: Where a relaxation starts; what that means is the form's to say.
+        readouts: Number M of readouts that are averaged, the first at t.
+        spacing_tau: Time between two readouts.
+        delay_tau: Time t_d for which the device stays on the old matrix after the last readout.
+
+    Raises:
+        MisuseError: A batch of dies, and what :class:`AnalogSchedule` refuses.
     """
 
     chip: Chip
@@ -41,21 +57,44 @@ class AnalogSolver:
     duration_tau: float = 50.0
     kappa: float = 0.0
     seed: int = 0
+    start: AnalogStart = AnalogStart.ZERO
+    readouts: int = 1
+    spacing_tau: float = 1.0
+    delay_tau: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.duration_tau < float("inf"):
-            raise MisuseError(f"duration_tau = {self.duration_tau!r}: expected a finite number above 0")
+        AnalogSchedule(self.duration_tau, self.start, self.delay_tau, self.readouts, self.spacing_tau, self.kappa)
         if self.chip.chips is not None:
             raise MisuseError(f"chips = {self.chip.chips}: training uses one die; manufacture it without chips")
 
-    def solve(self, problem: LinearProblem, step: int) -> AnalogSolve:
-        """Program the die with ``problem``, run it from rest and read the nodes once, at the end.
+    def solve(
+        self,
+        problem: LinearProblem,
+        step: int,
+        *,
+        part: int = 0,
+        x0: Tensor | None = None,
+        x0_volt: Tensor | None = None,
+    ) -> AnalogSolve:
+        """Program the die with ``problem``, let it run, read it.
+
+        Args:
+            problem: What to solve.
+            step: Number of the training step.
+            part: Number of the solve in the step, where there are several.
+            x0: Start of the unknowns, shape (n,); default 0.
+            x0_volt: The same as voltages, which stay on the capacitors whatever the next matrix is.
 
         Cost: one ``program`` and one engine run.  A failure is in the estimate's status.
         """
         loaded = program(self.chip, problem, seed=self.seed, kappa=self.kappa)
-        duration = self.duration_tau * loaded.tau
-        seed = derived_seed(self.seed, "training.step", step)
+        seed = derived_seed(self.seed, "training.step" if part == 0 else f"training.step.{part}", step)
+        start = x0 if x0_volt is None else loaded.unknowns(x0_volt)
+        looks = [(self.duration_tau + k * self.spacing_tau) * loaded.tau for k in range(self.readouts)]
+        duration = looks[-1] + self.delay_tau * loaded.tau
         state = self.engine.init(loaded)
-        _, trajectory = self.engine.run(state, duration=duration, seed=seed, times_s=[duration])
-        return AnalogSolve(loaded, trajectory, read(trajectory, loaded, seed=seed))
+        _, trajectory = self.engine.run(
+            state, duration=duration, x0=start, seed=seed, times_s=sorted({*looks, duration})
+        )
+        several = self.readouts > 1 or self.delay_tau > 0
+        return AnalogSolve(loaded, trajectory, read(trajectory, loaded, seed=seed, times_s=looks if several else None))

@@ -13,8 +13,6 @@ delayed device is; so the state between two steps is one vector.
 
 from __future__ import annotations
 
-import enum
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,67 +22,12 @@ from torch import Tensor
 from tngd_hw.linear_sde import krylov_mean, krylov_noise
 from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.random import stream
-from tngd_hw.training.record import check_count
+from tngd_hw.training.schedule import AnalogSchedule, AnalogStart
 
-__all__ = ["AnalogSchedule", "AnalogStart", "Relaxed", "relax", "run_schedule"]
+__all__ = ["Relaxed", "relax", "run_schedule"]
 
 Product = Callable[[Tensor], Tensor]
 """v -> A v."""
-
-
-class AnalogStart(enum.Enum):
-    """Where the relaxation of a step starts.
-
-    PREVIOUS: where the device is (the paper's Algorithm 1); the first step starts at the gradient.
-    GRADIENT: reset to g, so that t = 0 is SGD.
-    ZERO: reset to 0, the spectral filter (1 - e^(-mu t))/mu.
-    """
-
-    PREVIOUS = "previous"
-    GRADIENT = "gradient"
-    ZERO = "zero"
-
-
-@dataclass(frozen=True)
-class AnalogSchedule:
-    """What the device does in one training step.
-
-    Attributes:
-        duration_tau: Analog time t from the new matrix to the first readout, in tau.
-        start: Where it starts.
-        delay_tau: Time t_d for which it stays on the old matrix after the last readout; only with start PREVIOUS.
-        readouts: Number M of readouts that are averaged.
-        spacing_tau: Time between two readouts.
-        kappa: Strength kappa_0 of the injected noise, Cov(x) -> kappa A^-1.
-        tolerance: Allowed error of every simulated stretch, relative to the norm of its result.
-        max_products: Budget of curvature products a stretch.
-
-    Raises:
-        MisuseError: A number out of range, or a delay of a device that is reset.
-    """
-
-    duration_tau: float = 50.0
-    start: AnalogStart = AnalogStart.PREVIOUS
-    delay_tau: float = 0.0
-    readouts: int = 1
-    spacing_tau: float = 1.0
-    kappa: float = 0.0
-    tolerance: float = 1e-4
-    max_products: int = 400
-
-    def __post_init__(self) -> None:
-        for name in ("duration_tau", "spacing_tau"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise MisuseError(f"{name} = {getattr(self, name)!r}: expected a finite number above 0")
-        for name in ("delay_tau", "kappa"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise MisuseError(f"{name} = {getattr(self, name)!r}: expected a finite number, 0 or more")
-        check_count(self.readouts, "readouts")
-        if self.delay_tau > 0 and self.start is not AnalogStart.PREVIOUS:
-            raise MisuseError(
-                f"delay_tau = {self.delay_tau!r} with start = {self.start.value!r}: a reset forgets the delay; "
-                "use AnalogStart.PREVIOUS or no delay"
-            )
 
 
 @dataclass(frozen=True, eq=False)

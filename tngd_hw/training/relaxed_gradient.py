@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from tngd_hw.curvature import GGNOperator, ggn_operator, trainable_parameters, unflatten_like
-from tngd_hw.outcome import MisuseError, OutcomeError, Status
-from tngd_hw.training.relaxation import AnalogSchedule, Relaxed, run_schedule
+from tngd_hw.curvature import GGNOperator, ggn_operator
+from tngd_hw.training.method import Batch, Loss, check_damping, check_step, fill_gradients
+from tngd_hw.training.relaxation import Relaxed, run_schedule
+from tngd_hw.training.schedule import AnalogSchedule
 
-__all__ = ["RelaxedGradient", "relaxed_gradient"]
+__all__ = ["RelaxedDevice", "RelaxedGradient", "relaxed_gradient"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +33,50 @@ class RelaxedGradient:
     operator: GGNOperator
     relaxed: Relaxed
 
+    @property
+    def state(self) -> Tensor:
+        """Where the device is when the next matrix arrives, shape (N,)."""
+        return self.relaxed.state
+
+    def curvature(self, v: Tensor) -> Tensor:
+        """G v, shape (N,).  Cost: one curvature product."""
+        return replace(self.operator, damping=0.0).apply(v)
+
+    def log(self) -> Mapping[str, float]:
+        """Curvature ``products`` used, and the ``gain`` |x|/|g|."""
+        return {"products": float(self.relaxed.products), "gain": gain_of(self.direction, self.gradient)}
+
+
+@dataclass(frozen=True)
+class RelaxedDevice:
+    """A device with one node a parameter and perfect parts: the paper's algorithm at the network's own size.
+
+    Attributes:
+        schedule: Analog time, start, delay, readouts, noise.
+        seed: Seed of the noise.
+    """
+
+    schedule: AnalogSchedule
+    seed: int = 0
+
+    def natural_gradient(
+        self, model: nn.Module, loss: Loss, batch: Batch, *, damping: float, state: Tensor | None = None, step: int = 0
+    ) -> RelaxedGradient:
+        """See :func:`relaxed_gradient`."""
+        return relaxed_gradient(
+            model, loss, batch, self.schedule, damping=damping, previous=state, seed=self.seed, step=step
+        )
+
+
+def gain_of(direction: Tensor, gradient: Tensor) -> float:
+    """|x|/|g|."""
+    return float(direction.square().sum().sqrt()) / max(float(gradient.square().sum().sqrt()), 1e-300)
+
 
 def relaxed_gradient(
     model: nn.Module,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    batch: tuple[Tensor, Tensor],
+    loss: Loss,
+    batch: Batch,
     schedule: AnalogSchedule,
     *,
     damping: float,
@@ -46,13 +86,8 @@ def relaxed_gradient(
 ) -> RelaxedGradient:
     """Fill ``p.grad`` of every trainable parameter with what the device reads; any torch optimizer can take the step.
 
-    With ``torch.optim.SGD`` this is TNGD (arXiv 2405.13817, Algorithm 1), with ``torch.optim.Adam`` TNGD-Adam::
-
-        device = None
-        for step, batch in enumerate(batches):
-            found = relaxed_gradient(model, loss, batch, AnalogSchedule(50.0), damping=0.01, previous=device, step=step)
-            optimizer.step()
-            device = found.relaxed.state
+    :class:`tngd_hw.training.TNGD` and :class:`~tngd_hw.training.TNGDAdam` do this with a :class:`RelaxedDevice`, and
+    keep the device's state (arXiv 2405.13817, Algorithm 1).
 
     The device has perfect parts: matrix and gradient are held as computed, only the injected noise acts.
 
@@ -72,14 +107,9 @@ def relaxed_gradient(
 
     Cost: two forward and four reverse passes, then two reverse passes a curvature product.
     """
-    if not 0 < damping < float("inf"):
-        raise MisuseError(f"damping = {damping!r}: expected a finite number above 0")
-    operator = ggn_operator(model, loss, batch, damping=damping)
+    operator = ggn_operator(model, loss, batch, damping=check_damping(damping))
     gradient = operator.gradient()
     relaxed = run_schedule(operator.apply, gradient, schedule, previous=previous, seed=seed, use=step)
-    if not relaxed.status.ok:
-        raise OutcomeError(Status(relaxed.status.outcome, f"at training step {step}: {relaxed.status.detail}"))
-    parameters = trainable_parameters(model)
-    for name, piece in unflatten_like(relaxed.reading, model).items():
-        parameters[name].grad = piece
+    check_step(relaxed.status, step)
+    fill_gradients(model, relaxed.reading)
     return RelaxedGradient(operator.loss, relaxed.reading, gradient, operator, relaxed)
