@@ -12,7 +12,7 @@ from tngd_hw.outcome import MisuseError
 from tngd_hw.tasks import ClassificationTask, digits_task
 from tngd_hw.training.baselines import DigitalOptimizer, search_learning_rate, train_digital
 
-SGD, ADAM = DigitalOptimizer.SGD, DigitalOptimizer.ADAM
+SGD, ADAM, SIGN = DigitalOptimizer.SGD, DigitalOptimizer.ADAM, DigitalOptimizer.SIGN_SGD
 _SEEDS = {"network_seed": 2, "batches_seed": 3}
 
 
@@ -41,18 +41,22 @@ def _by_hand(
             m[k] = 0.9 * m[k] + 0.1 * g
             v[k] = 0.999 * v[k] + 0.001 * g * g
             adam = m[k] / (1 - 0.9**t) / ((v[k] / (1 - 0.999**t)).sqrt() + 1e-8)
-            theta[k] = theta[k] - lr * (g if kind is SGD else adam)
+            theta[k] = theta[k] - lr * {SGD: g, ADAM: adam, SIGN: g / (g.abs() + 1e-8)}[kind]
         accuracies.append(float((logits(theta, task.test_inputs).argmax(1) == task.test_targets).double().mean()))
     return losses, accuracies
 
 
-@pytest.mark.parametrize(("kind", "lr"), [(SGD, 0.3), (ADAM, 0.01)])
+@pytest.mark.parametrize(("kind", "lr"), [(SGD, 0.3), (ADAM, 0.01), (SIGN, 0.01)])
 def test_follows_the_update_rule(task: ClassificationTask, kind: DigitalOptimizer, lr: float):
     record = train_digital(kind.factory(lr), task, batch_size=8, steps=12, evaluate_every=5, **_SEEDS)
     losses, accuracies = _by_hand(kind, task, lr, 12)
     assert record.loss == pytest.approx(losses, rel=1e-9)
     assert record.accuracy_steps == (5, 10, 12)
     assert record.accuracy == pytest.approx([accuracies[4], accuracies[9], accuracies[11]], abs=1e-12)
+
+
+def test_every_control_gets_the_same_number_of_trials():
+    assert {len(kind.default_grid) for kind in DigitalOptimizer} == {13}
 
 
 def test_same_seeds_same_run_and_each_seed_matters(task: ClassificationTask):
