@@ -76,7 +76,7 @@ def test_own_error_falls_with_the_steps_of_a_sample(version: NgspiceVersion) -> 
 
 
 def test_own_error_falls_as_the_root_of_the_sample_step(version: NgspiceVersion) -> None:
-    """8 steps a sample, h over a range of 64: the errors of the corners telescope, so sqrt(h) is left of them."""
+    """10 steps a sample, h over a range of 64: the errors of the corners telescope, so sqrt(h) is left of them."""
     loaded = load(2)
     errors, lengths = list[float](), list[float]()
     for bias in (0.08, 0.02, 0.005, 0.00125):
