@@ -3,7 +3,7 @@
 The ground          elements (components by role), layout, fields (checked numbers), draws (keyed streams), effects
 Once a chip         chip (a die), spec (the tree of parts), presets, dotted (paths into the tree)
 What holds values   resistors, capacitors, inductors, transconductors, amplifiers
-How values are set  programming (preferred_values), memory (memory_models)
+How values are set  programming (preferred_values), memory (memory_models), damping
 What moves them     mismatch, temperature, wiring (wire_resistance)
 Noise               noise (thermal), generator (injected); amplifiers have their own
 At the edges        converters (DAC, ADC), reset
@@ -17,6 +17,7 @@ from tngd_hw.hardware.amplifiers import Amplifiers
 from tngd_hw.hardware.capacitors import Capacitors
 from tngd_hw.hardware.chip import Chip, draw_chip
 from tngd_hw.hardware.converters import Adc, Dac, Range, quantised
+from tngd_hw.hardware.damping import Damping, DampingDevice
 from tngd_hw.hardware.draws import Die, Draws, draws_of
 from tngd_hw.hardware.elements import AmplifierBank, Component, Elements, Inventory, PartKind, Role, roles_of
 from tngd_hw.hardware.inductors import Inductors
@@ -41,6 +42,8 @@ __all__ = [
     "Component",
     "Corner",
     "Dac",
+    "Damping",
+    "DampingDevice",
     "Device",
     "Die",
     "Draws",

@@ -16,7 +16,7 @@ __all__ = ["ENDS_OF_LEVELS", "dotted_name", "kept_values", "named_effects", "neu
 Effect = tuple[str, str]
 """A part, and one of its effects: empty for a part that is one effect as a whole."""
 
-ENDS_OF_LEVELS: tuple[Effect, ...] = (("resistors", "range"), ("capacitors", "stray"))
+ENDS_OF_LEVELS: tuple[Effect, ...] = (("resistors", "range"), ("capacitors", "stray"), ("damping", "range"))
 """What levels lie between."""
 
 _LEVELS: Effect = ("programming", "levels")
@@ -42,7 +42,8 @@ def named_effects(parts: Mapping[str, Part], names: Iterable[str], *, levels: bo
         if name not in known:
             raise MisuseError(f"effect = {name!r}: unknown{nearest(name, known)}")
         found += known[name]
-    return [*found, *ENDS_OF_LEVELS] if levels and _LEVELS in found else found
+    ends = [end for end in ENDS_OF_LEVELS if end[0] in parts] if levels and _LEVELS in found else []
+    return [*found, *ends]
 
 
 def neutral_values(parts: Mapping[str, Part], effects: Sequence[Effect]) -> dict[str, dict[str, object]]:

@@ -208,8 +208,8 @@ class Elements:
         components: By role.
         counts: How many amplifiers of each role the circuit uses.
         amplifiers: The banks of real amplifiers; a role that is counted and has no bank is ideal.
-        programmable: Smallest (0: none at all) and largest value that can be written, of the roles that hold the
-            matrix.
+        programmable: Smallest (0: none at all) and largest value that can be written, of the roles that are programmed:
+            those that hold the matrix, and what is written with it.
         noise_kelvin: Temperature of every kind of resistor that is heard by its thermal noise; empty: none is.
         noise_bandwidth_hz: One-pole bandwidth of the generators of Role.NOISE, (..., n); None for white.
     """

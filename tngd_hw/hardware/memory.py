@@ -36,7 +36,7 @@ __all__ = ["Memory"]
 
 
 class Memory(Part):
-    """The devices that hold the matrix; the fixed components of a circuit are not touched.
+    """The devices that are programmed, as :class:`~tngd_hw.hardware.programming.Programming` says; no fixed component.
 
     Attributes:
         device: A fitted device, or None for one that keeps what is written.

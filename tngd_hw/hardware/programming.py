@@ -18,7 +18,8 @@ largest and the smallest values err to one side only.
 
 A component of value 0 is absent: it was rounded to no component at all, nothing is written to it, and it is left out of
 netlists (:func:`present`).  Without a smallest value, level 0 is the first of the uniform levels; with one, it is one
-more level below the smallest.
+more level below the smallest.  A damping resistor that is wanted goes to the first level above 0 where 0 is nearer: a
+matrix may have no inverse without its damping.  Stochastic rounding may leave it out, to keep the mean.
 Source: CrossSim 3.2 ``generic_device.py``; IEC 60063 for the E-series; stochastic rounding: arXiv 2401.16231.
 """
 
@@ -43,7 +44,7 @@ from tngd_hw.outcome import MisuseError
 __all__ = ["MATRIX_KINDS", "ErrorLaw", "ErrorScaling", "Programming", "Spacing", "drawn_at", "least_value", "present"]
 
 MATRIX_KINDS = (PartKind.RESISTOR, PartKind.CAPACITOR, PartKind.TRANSCONDUCTOR)
-"""What can hold a matrix."""
+"""What can hold a matrix; every role of these kinds has draws of its own, whether a circuit programs it or not."""
 
 _STRAY = 1e-12
 """What is left of the capacitor of a node where it has no smallest value, in units of the largest."""
@@ -88,7 +89,10 @@ _SERIES: Mapping[Spacing, tuple[float, ...]] = {
 
 
 class Programming(Part):
-    """How the components that hold the matrix are set; the fixed components of a circuit are not touched.
+    """How what is programmed is set; the fixed components of a circuit are not touched.
+
+    Programmed are the components that hold the matrix, the reference of an offset encoding, and the damping resistors
+    that are cells (see :mod:`~tngd_hw.hardware.damping`).
 
     Attributes:
         bits: Number of bits of a uniform, logarithmic or resistance spacing; None for any value in the range.
@@ -168,7 +172,10 @@ class Programming(Part):
             below, above = self._neighbours(role, value, low, high)
             share = torch.where(above > below, (value - below) / (above - below), 0.0)
             chance = drawn_at(draws, "rounding", role, component)
-            value = torch.where(share > 0.5 if chance is None else chance < share, above, below)
+            up = chance < share if chance is not None else share > 0.5
+            if chance is None and role is Role.DAMPING:
+                up = up | ((below == 0) & (value > 0))
+            value = torch.where(up, above, below)
         error = drawn_at(draws, "error", role, component)
         if error is not None:
             deviation = self.error_std * error * self._relative_to(value, high)
@@ -225,7 +232,7 @@ def least_value(role: Role, limits: tuple[float, float]) -> float:
 
 
 def present(elements: Elements) -> Elements:
-    """The elements of one chip without the components of value 0 among those that hold the matrix: for a netlist."""
+    """The elements of one chip without the components of value 0 among those that are programmed: for a netlist."""
     for role in elements.programmable:
         if role in elements.components:
             component = elements.components[role]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -15,10 +15,11 @@ from pydantic import model_validator
 from tngd_hw.hardware.amplifiers import Amplifiers
 from tngd_hw.hardware.capacitors import Capacitors
 from tngd_hw.hardware.converters import Adc, Dac
+from tngd_hw.hardware.damping import Damping, DampingDevice
 from tngd_hw.hardware.dotted import differing, replaced, settings
 from tngd_hw.hardware.draws import Die, Draws
 from tngd_hw.hardware.effects import ENDS_OF_LEVELS, dotted_name, kept_values, named_effects, neutral_values
-from tngd_hw.hardware.elements import PartKind
+from tngd_hw.hardware.elements import PartKind, Role
 from tngd_hw.hardware.fields import Part, PartError
 from tngd_hw.hardware.generator import Generator
 from tngd_hw.hardware.inductors import Inductors
@@ -46,8 +47,8 @@ class WrittenPart(Protocol):
 
 
 PhysicalPart = (
-    Generator | Programming | Memory | Mismatch | Resistors | Capacitors | Inductors | Transconductors | Amplifiers
-    | Wiring | Temperature | Noise
+    Generator | Programming | Memory | Damping | Mismatch | Resistors | Capacitors | Inductors | Transconductors
+    | Amplifiers | Wiring | Temperature | Noise
 )  # fmt: skip
 """Everything that is drawn once a chip and acts on elements."""
 
@@ -64,6 +65,7 @@ class HardwareSpec(Part):
         amplifiers: The operational amplifiers, or None for ideal ones (no finite gain, range or current).
         programming: Levels of what holds the matrix, rounding and programming error.
         memory: What written values become: fitted devices, drift, read noise, stuck devices.
+        damping: What damping resistors apart from the arrays are, or None for cells like those of the arrays.
         mismatch: Corners, and deviations that the components of a die share.
         temperature: Of operation, and the coefficients of every kind of part.
         noise: Thermal noise of the parts.
@@ -82,6 +84,7 @@ class HardwareSpec(Part):
     amplifiers: Amplifiers | None = None
     programming: Programming = Programming()
     memory: Memory = Memory()
+    damping: Damping | None = None
     mismatch: Mismatch = Mismatch()
     temperature: Temperature = Temperature()
     noise: Noise = Noise()
@@ -98,14 +101,16 @@ class HardwareSpec(Part):
         if self.programming.needs_smallest and self.resistors.largest_ohm is None and self.capacitors.stray_farad == 0:
             says = f" = {spacing!r}: these levels start at a smallest value above 0; give resistors.largest_ohm"
             raise PartError(f"programming.spacing{says}", [(("programming", "spacing"), says)])
-        model = self.memory.model
-        unit_us = 1e6 / self.resistors.resistance_ohm
-        if self.memory.device is not None and model is not None and unit_us > model.largest_us * (1 + 1e-6):
-            says = (
-                f" = {self.memory.device.value!r}: measured up to {model.largest_us:g} uS, and resistors.resistance_ohm"
-                f" = {self.resistors.resistance_ohm:g} is {unit_us:.4g} uS; give {1e6 / model.largest_us:.6g} or more"
-            )
-            raise PartError(f"memory.device{says}", [(("memory", "device"), says)])
+        model, smallest = self.memory.model, {"resistors.resistance_ohm": self.resistors.resistance_ohm}
+        if self.damping_device is DampingDevice.CELL:
+            smallest["damping.smallest_ohm"] = 1.0 / self.damping_range[1]
+        for field, ohm in smallest.items():
+            if self.memory.device is not None and model is not None and 1e6 / ohm > model.largest_us * (1 + 1e-6):
+                says = (
+                    f" = {self.memory.device.value!r}: measured up to {model.largest_us:g} uS, and {field}"
+                    f" = {ohm:g} is {1e6 / ohm:.4g} uS; give {1e6 / model.largest_us:.6g} or more"
+                )
+                raise PartError(f"memory.device{says}", [(("memory", "device"), says)])
         return self
 
     @classmethod
@@ -148,6 +153,10 @@ class HardwareSpec(Part):
             "generator": self.generator,
             "programming": self.programming,
             "memory": self.memory,
+        }
+        if self.damping is not None:
+            present["damping"] = self.damping
+        present |= {
             "mismatch": self.mismatch,
             "resistors": self.resistors,
             "capacitors": self.capacitors,
@@ -177,6 +186,30 @@ class HardwareSpec(Part):
         if kind not in ranges:
             raise MisuseError(f"kind = {kind}: only resistors, transconductors and capacitors can be programmed")
         return ranges[kind]
+
+    @property
+    def damping_device(self) -> DampingDevice:
+        """What damping resistors apart from the arrays are."""
+        return DampingDevice.CELL if self.damping is None else self.damping.device
+
+    @property
+    def damping_range(self) -> tuple[float, float]:
+        """Smallest (0: no limit) and largest conductance of a damping resistor, siemens.
+
+        A fixed one has any resistance down to ``resistors.resistance_ohm``.
+        """
+        of_array = self.range_of(PartKind.RESISTOR)
+        if self.damping_device is DampingDevice.FIXED:
+            return 0.0, of_array[1]
+        own = None if self.damping is None else self.damping.limits_siemens
+        return of_array if own is None else own
+
+    def programmable(self, roles: Collection[Role]) -> dict[Role, tuple[float, float]]:
+        """The ranges of those of ``roles`` that are programmed as the array is: not of other damping resistors."""
+        of_array = {role: self.range_of(role.part) for role in roles if role is not Role.DAMPING}
+        if Role.DAMPING in roles and self.damping_device is DampingDevice.CELL:
+            return {**of_array, Role.DAMPING: self.damping_range}
+        return of_array
 
     def written_parts(self) -> dict[str, WrittenPart]:
         """Those of :meth:`parts` that also draw at every programming."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tngd_hw.hardware import Chip, HardwareSpec, draw_chip
+from tngd_hw.outcome import OutcomeError
 from tngd_hw.topologies import LoadedChip
+from tngd_hw.topologies.base import with_ranges
 
 __all__ = ["with_hardware"]
 
@@ -19,10 +21,10 @@ def with_hardware(loaded: LoadedChip, hardware: HardwareSpec) -> LoadedChip:
     Raises:
         OutcomeError: The matrix does not fit.
     """
-    wanted = loaded.elements.programmable
+    if loaded.programmed is None:
+        raise OutcomeError(loaded.status)
     design = replace(loaded.design, hardware=hardware)
-    ranges = {role: hardware.range_of(role.part) for role in wanted}
-    nominal = replace(loaded.topology.elements(loaded.mapped, design), programmable=ranges)
+    nominal = with_ranges(loaded.topology, loaded.topology.elements(loaded.mapped, design), hardware)
     chip = _same_dies(loaded.chip, hardware)
     return replace(loaded, chip=chip, design=design, programmed=chip.realise(nominal, seed=loaded.programming_seed))
 

@@ -5,7 +5,7 @@ The topologies          integrator, gm_c, passive_rc (two_rail_network, diagonal
                         (three_array_circuit, jacobian_factors), amc_inverse, rlc_spu
 What op-amp ones share  summing_network (equations), signed_array (signs), op_amp_cells (netlist), amplifier_limits
 From problem to chip    program (manufacture, program), loaded, drive, scaling, spectrum, blocks, dual
-What it says of itself  mapping_report, design_report, bill_of_materials
+What it says of itself  mapping_report (support_report), design_report, bill_of_materials
 """
 
 from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales, Topology

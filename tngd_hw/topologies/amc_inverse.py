@@ -69,6 +69,7 @@ class AmcInverse:
     quantities = frozenset({Quantity.SOLUTION})
     is_filter = False
     matrix_roles = (Role.ARRAY,)
+    support_roles = (Role.REFERENCE_ARRAY,)
 
     def inventory(self, layout: Layout) -> Inventory:
         """An n x n array, an input resistor and an amplifier a node, and what makes the rails."""

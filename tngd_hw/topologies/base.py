@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import Tensor
@@ -15,7 +15,7 @@ from tngd_hw.netlist import Netlist
 from tngd_hw.outcome import Status
 from tngd_hw.problem import LinearProblem
 
-__all__ = ["AmplifierLoad", "Design", "Quantity", "Scales", "Topology"]
+__all__ = ["AmplifierLoad", "Design", "Quantity", "Scales", "Topology", "with_ranges"]
 
 
 class Quantity(enum.Enum):
@@ -110,6 +110,11 @@ class Topology(Protocol):
         """The roles whose values hold the entries of the matrix."""
         ...
 
+    @property
+    def support_roles(self) -> tuple[Role, ...]:
+        """The roles that are programmed for every matrix and hold no entry of it; see :func:`with_ranges`."""
+        ...
+
     def inventory(self, layout: Layout) -> Inventory:
         """What is built on a die of this layout."""
         ...
@@ -156,3 +161,9 @@ class Topology(Protocol):
     def common_mode_rates(self, elements: Elements) -> Tensor | None:
         """Decay rates in 1/s, ascending, of modes that no output shows (two-rail circuits); None for no such modes."""
         ...
+
+
+def with_ranges(topology: Topology, nominal: Elements, hardware: HardwareSpec) -> Elements:
+    """Nominal elements with the ranges of all that is programmed: what holds the matrix, and what is set with it."""
+    support = [role for role in topology.support_roles if role in nominal.components]
+    return replace(nominal, programmable=hardware.programmable((*topology.matrix_roles, *support)))

@@ -56,6 +56,7 @@ class GmC:
     quantities = frozenset({Quantity.SOLUTION, Quantity.INVERSE, Quantity.SAMPLES})
     is_filter = True
     matrix_roles = (Role.TRANSCONDUCTOR,)
+    support_roles: tuple[Role, ...] = ()
 
     def inventory(self, layout: Layout) -> Inventory:
         """An n x n array, an input transconductor and a capacitor a node."""

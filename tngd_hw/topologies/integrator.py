@@ -49,6 +49,7 @@ class Integrator:
     quantities = frozenset({Quantity.SOLUTION, Quantity.INVERSE, Quantity.SAMPLES})
     is_filter = True
     matrix_roles = (Role.ARRAY,)
+    support_roles = (Role.REFERENCE_ARRAY,)
 
     def inventory(self, layout: Layout) -> Inventory:
         """An n x n array, an input resistor, a capacitor and an integrator a node, and what makes the rails."""

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from tngd_hw.hardware import Chip, Elements, present
+from tngd_hw.hardware import Chip, Elements, Role, present
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.linear_sde.dense import eigvals
 from tngd_hw.linear_sde.settled import stable_members
@@ -128,6 +128,8 @@ class LoadedChip:
         detail = f"with its real amplifiers the circuit has a mode growing at {growth:.3g} 1/s"
         if self.chip.hardware.resistors.largest_ohm is not None:
             detail += " (entries below the range of the resistors are missing from it, see the mapping report)"
+        if Role.DAMPING in self.elements.components and bool((self.elements.value(Role.DAMPING) == 0).any()):
+            detail += " (damping resistors were set to 0 S: give hardware.damping a range of its own)"
         return Status(Outcome.UNSTABLE, detail)
 
     def select(self, chip: int) -> LoadedChip:

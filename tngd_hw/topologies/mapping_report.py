@@ -14,6 +14,7 @@ from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.linear_sde.dense import solve
 from tngd_hw.topologies.base import Quantity
 from tngd_hw.topologies.spectrum import spectrum
+from tngd_hw.topologies.support_report import SupportReport, support_reports, without_ranges
 from tngd_hw.units import BOLTZMANN_JOULE_PER_KELVIN, format_quantity
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class ExpectedLoss:
         design: Of nominal parts with the amplifiers' finite gain: entries out of range, gain; no offset, no tolerance.
         offset: What this die's offsets alone add.
         tolerance: What this die's component values alone add: mismatch, memory, and of programming what is drawn.
-        quantisation: What rounding every entry to the nearest level adds (stochastic rounding is drawn: tolerance).
+        quantisation: What rounding to the nearest levels adds (stochastic rounding is drawn: tolerance).
     """
 
     total: float
@@ -68,6 +69,7 @@ class MappingReport:
         needed_range_db: The same ratio if components could have any value, 20 log10.
         entries_raised: Entries below the programmable range that got its smallest value.
         entries_dropped: Entries without a component: below half of that value, or rounded to 0.
+        support: What is programmed beside the matrix: the reference of an offset encoding, damping resistors.
         scaled: Whether the circuit holds D A D: the end is the same, the path is not.
         conductance_scale_siemens: g0: the conductance of A = 1 (of a tank resistor where capacitors hold the matrix).
         capacitance_scale_farad: C at every node (the capacitance of A = 1 where capacitors hold the matrix).
@@ -101,6 +103,7 @@ class MappingReport:
     needed_range_db: float
     entries_raised: int
     entries_dropped: int
+    support: tuple[SupportReport, ...]
     scaled: bool
     conductance_scale_siemens: float
     capacitance_scale_farad: float
@@ -121,6 +124,7 @@ class MappingReport:
         """As plain data for JSON."""
         document = asdict(self)
         document["component_range"] = list(self.component_range)
+        document["support"] = [group.to_dict() for group in self.support]
         # infinite for a matrix that no circuit can invert
         for name in ("slowest_tau", "condition_number", "mapped_condition_number"):
             document[name] = document[name] if math.isfinite(document[name]) else None
@@ -140,6 +144,7 @@ class MappingReport:
             "all components": f"{self.elements}, {self.amplifiers} of them operational amplifiers",
             "their values": " to ".join(format_quantity(value, self.component_unit) for value in (low, high)),
             "dynamic range": f"{self.needed_range_db:.1f} dB needed, {self.dynamic_range_db:.1f} dB used{lost}",
+            **{group.name: str(group) for group in self.support},
             "scale of A": self._scale(),
             "scale of x": f"v0 = {format_quantity(self.voltage_scale_volt, 'volt')}",
             "voltage limit": limit,
@@ -209,6 +214,7 @@ def mapping_report(loaded: LoadedChip) -> MappingReport:
         needed_range_db=20 * math.log10(float(entries.max() / entries.min())),
         entries_raised=raised,
         entries_dropped=dropped,
+        support=support_reports(loaded),
         scaled=loaded.scaling is not None,
         conductance_scale_siemens=scales.conductance_siemens,
         capacitance_scale_farad=scales.capacitance_farad,
@@ -231,10 +237,7 @@ def mapping_report(loaded: LoadedChip) -> MappingReport:
 
 def _wanted_values(loaded: LoadedChip) -> Tensor:
     """Sizes of the matrix components, one a stored entry that is not zero, if resistors could have any value."""
-    hardware = loaded.chip.hardware
-    unlimited = hardware.resistors.model_copy(update={"largest_ohm": None})
-    design = replace(loaded.design, hardware=hardware.model_copy(update={"resistors": unlimited}))
-    elements = loaded.topology.elements(loaded.mapped, design)
+    elements = without_ranges(loaded)
     holders = [elements.components[role] for role in loaded.topology.matrix_roles if role in elements.components]
     size = torch.cat([holder.value.abs() for holder in holders])
     return size[size > 0]
@@ -313,12 +316,14 @@ def _without_deviations(loaded: LoadedChip) -> Elements:
 
 
 def _rounded(loaded: LoadedChip) -> Elements:
-    """The same with every entry of the matrix at its nearest level."""
-    programming = loaded.chip.hardware.programming
-    if programming.stochastic_rounding:
-        return _without_deviations(loaded)
-    wanted = replace(loaded.nominal, programmable=loaded.elements.programmable)
-    return _nominal_chip(loaded, programming.model_copy(update={"error_std": 0.0}).apply(wanted, {}))
+    """The same with all that is programmed at its nearest level."""
+    hardware = loaded.chip.hardware
+    elements = replace(loaded.nominal, programmable=loaded.elements.programmable)
+    if not hardware.programming.stochastic_rounding:
+        elements = hardware.programming.apply(elements, {})
+    if hardware.damping is not None:
+        elements = hardware.damping.apply(elements, {})
+    return _nominal_chip(loaded, elements)
 
 
 def _nominal_chip(loaded: LoadedChip, elements: Elements) -> Elements:

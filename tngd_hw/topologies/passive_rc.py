@@ -70,6 +70,7 @@ class PassiveRC:
     quantities = frozenset({Quantity.SOLUTION, Quantity.INVERSE, Quantity.SAMPLES})
     is_filter = True
     matrix_roles = (Role.NETWORK, Role.GROUND)
+    support_roles: tuple[Role, ...] = ()
 
     def inventory(self, layout: Layout) -> Inventory:
         """A resistor a pair of nodes, a resistor to ground and a capacitor a node, on every rail."""

@@ -13,7 +13,7 @@ from tngd_hw.hardware import Chip, Encoding, HardwareSpec, Layout, draw_chip
 from tngd_hw.outcome import MisuseError, Outcome, Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.random import check_seed
-from tngd_hw.topologies.base import Design, Scales, Topology
+from tngd_hw.topologies.base import Design, Scales, Topology, with_ranges
 from tngd_hw.topologies.loaded import LoadedChip
 from tngd_hw.topologies.registry import find_topology
 from tngd_hw.topologies.scaling import Preconditioning, scaled_problem, unit_diagonal
@@ -123,8 +123,7 @@ def program(
     noise_psd = 4 * kappa * scales.capacitance_farad * scales.conductance_siemens * scales.voltage_volt**2
     design = replace(design, scales=scales, noise_psd=noise_psd)
     nominal = nominal if kappa == 0 else topology.elements(mapped, design)
-    ranges = {role: chip.hardware.range_of(role.part) for role in topology.matrix_roles}
-    elements = chip.realise(replace(nominal, programmable=ranges), seed=seed)
+    elements = chip.realise(with_ranges(topology, nominal, chip.hardware), seed=seed)
     return LoadedChip(chip, problem, mapped, scaling, topology, design, kappa, status, elements, seed)
 
 

@@ -43,6 +43,7 @@ class RlcSpu:
     quantities = frozenset({Quantity.INVERSE, Quantity.SAMPLES})
     is_filter = False
     matrix_roles = (Role.NODE_CAPACITOR, Role.COUPLING_CAPACITOR)
+    support_roles: tuple[Role, ...] = ()
 
     def inventory(self, layout: Layout) -> Inventory:
         """A tank a node and a coupling capacitor a pair of nodes (the upper triangle of the square is used)."""

@@ -4,6 +4,9 @@ BALANCED: entry A_ij is g0 |A_ij| from V_j or from its inverted rail -V_j (one i
 OFFSET: row i stores g0 (A_ij + c_i) with c_i = max(0, -min_j A_ij), all from the direct rails, and takes c_i sum_j V_j
 away through one reference rail W = -sum_j V_j / sqrt(n), weight sqrt(n) g0 c_i.  With the gain 1/sqrt(n), |W| is at
 most |V|_2, so the reference amplifier saturates no earlier than the range planned for V.
+The shifts c_i change with every matrix, so the column of the reference is made of the cells of the array, in the same
+range, and is programmed as they are; it cannot be a fixed component.  What a reference is off by is an error of its
+whole row, -dc_i sum_j V_j.  REFERENCE_INPUT and REFERENCE_FEEDBACK, whose ratio is 1/sqrt(n) for good, are fixed.
 """
 
 from __future__ import annotations
@@ -74,7 +77,7 @@ def array_components(A: Tensor, design: Design) -> dict[Role, Component]:
     shift = row_shifts(A)[:, None]
     return {
         Role.ARRAY: resistor_array(A + shift, g0, hardware),
-        Role.REFERENCE_ARRAY: Component.array(shift, math.sqrt(n) * g0),
+        Role.REFERENCE_ARRAY: resistor_array(shift, math.sqrt(n) * g0, hardware),
         Role.REFERENCE_INPUT: Component.array(torch.ones(1, n, dtype=torch.float64), unit / math.sqrt(n)),
         Role.REFERENCE_FEEDBACK: Component.per_node(unit, 1),
     }

@@ -9,9 +9,13 @@ dv/dt = -(A v - v0 b)/tau with g0 = g_T (g_J/g_f)(g_H/g_f), g_lambda = lambda g0
 (BALANCED): every output has an inverter, and a negative entry is a resistor from the inverted rail.
 
 Scales: the largest entry of J and of H has the smallest resistance (conductance `unit`), feedback and input resistors
-too; so has the largest entry of J^T, unless lambda g0 would then exceed `unit`: a damping resistor cannot be smaller
-than the smallest resistance, so the transposed array alone is scaled down until lambda g0 = unit (the voltages of the
-stages stay as they are; tau grows).  So g0 = unit/(max|J|^2 max|H|) at most: scaling J changes tau, not the circuit.
+too; so has the largest entry of J^T, unless lambda g0 would then exceed the largest conductance of a damping resistor
+(`unit`, or what hardware.damping says): the transposed array alone is scaled down until lambda g0 is that (the voltages
+of the stages stay as they are; tau grows).  So g0 = unit/(max|J|^2 max|H|) at most: scaling J changes tau, not the
+circuit.
+
+The damping resistors are programmed for every problem, as lambda changes in training; of what they are made, and in
+which range, is :mod:`tngd_hw.hardware.damping`.
 
 Two stages of finite bandwidth in the loop make it a filter of third order: it oscillates when the loop is faster than
 the stages, whose bandwidth is GBW over their noise gain (:mod:`tngd_hw.studies.stability_map`).  Slower loops are
@@ -55,6 +59,7 @@ class ThreeArray:
     quantities = frozenset({Quantity.SOLUTION, Quantity.INVERSE, Quantity.SAMPLES})
     is_filter = True
     matrix_roles = (Role.JACOBIAN, Role.HESSIAN, Role.TRANSPOSE)
+    support_roles = (Role.DAMPING,)
 
     def inventory(self, layout: Layout) -> Inventory:
         """Full arrays for N = nodes unknowns and m = outputs rows of J: m (m + 2 N) resistors, and what serves them."""
@@ -83,26 +88,30 @@ class ThreeArray:
         del problem
 
     def scales(self, problem: LinearProblem, hardware: HardwareSpec, layout: Layout) -> Scales:
-        """g0 = unit/(max|J|^2 max|H|), or unit/lambda where that is smaller; tau = C/g0; v_in = -(g0/g_in) v0 b."""
+        """g0 = unit/(max|J|^2 max|H|), or g_lambda/lambda where that is smaller; tau = C/g0; v_in = -(g0/g_in) v0 b.
+
+        g_lambda: the largest conductance of a damping resistor.
+        """
         del layout
         unit, C = 1.0 / hardware.resistors.resistance_ohm, hardware.capacitors.capacitance_farad
         g0 = unit
         if factors_exist(problem).ok:
             factors = factored(problem)
-            g0 = unit / max(_peak(factors.J) ** 2 * _peak(factors.H), factors.damping)
+            weight = unit / hardware.damping_range[1]
+            g0 = unit / max(_peak(factors.J) ** 2 * _peak(factors.H), weight * factors.damping)
         return Scales(g0, 1.0, C, C / g0, -g0 / unit)
 
     def elements(self, problem: LinearProblem, design: Design) -> Elements:
         """The three arrays, the damping resistors and one of each other component a node or a row of J.
 
-        A damping resistor is never left out: below the programmable range it has the smallest conductance there is.
+        A damping resistor is never left out: below its range it has the smallest conductance there is.
         """
         factors, hardware, g0 = factored(problem), design.hardware, design.scales.conductance_siemens
         m, n = factors.J.shape
-        unit, largest = 1.0 / hardware.resistors.resistance_ohm, hardware.resistors.largest_ohm
+        unit = 1.0 / hardware.resistors.resistance_ohm
         g_J, g_H = unit / _peak(factors.J), unit / _peak(factors.H)
         g_T = g0 / (g_J / unit * g_H / unit)
-        damping = max(factors.damping * g0, 0.0 if largest is None else 1.0 / largest)
+        damping = max(factors.damping * g0, hardware.damping_range[0])
         components = {
             Role.JACOBIAN: resistor_array(factors.J, g_J, hardware),
             Role.HESSIAN: resistor_array(block_diagonal(factors.H), g_H, hardware),

@@ -88,7 +88,8 @@ def _conductances(elements: Elements) -> tuple[Tensor, Tensor]:
         P[..., place[target.amplifier], place[source.amplifier]] = array.dense(1)
         P[..., place[target.amplifier], place[source.inverter]] = array.dense(-1)
     for role, row in _OWN:
-        P[..., place[row.amplifier], place[row.amplifier]] = torch.diag_embed(elements.value(role))
+        own = elements.components[role].dense(1).squeeze(-1)  # a damping resistor may be missing
+        P[..., place[row.amplifier], place[row.amplifier]] = torch.diag_embed(own)
     for row in _ROWS:
         P[..., place[row.inverter], place[row.amplifier]] = torch.diag_embed(elements.value(row.inverter_input))
         P[..., place[row.inverter], place[row.inverter]] = torch.diag_embed(elements.value(row.inverter_feedback))
@@ -148,5 +149,5 @@ def _names(prefix: str, count: int) -> list[str]:
 def _add_row_of_resistors(
     build: NetlistBuilder, elements: Elements, role: Role, start: _Nodes, end: _Nodes, *, prefix: str
 ) -> None:
-    names = [f"{prefix}_{i}" for i in range(len(start))]
-    add_resistors(build, elements, role, names, np.stack([start, end], 1))
+    row = elements.components[role].row.numpy()
+    add_resistors(build, elements, role, [f"{prefix}_{i}" for i in row], np.stack([start[row], end[row]], 1))
