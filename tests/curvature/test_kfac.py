@@ -235,6 +235,13 @@ def test_the_exact_direction_solves_the_damped_gauss_newton_block_where_kfac_is_
     _close(damped @ found.direction(0.1, KFACDamping.EXACT), found.gradient())
 
 
+def test_products_and_matrices_keep_the_order_of_the_parameters(mlp):
+    found = kfac_factors(mlp[0], _CE, (mlp[1], _CLASSES))
+    v = _random(34, seed=8)
+    _close(found.product(v), torch.block_diag(*(block.matrix() for block in found.blocks)) @ v)
+    _close(found.vector(found.matrices(v)), v)
+
+
 def _block(A: Tensor, G: Tensor, V: Tensor) -> KFACBlock:
     return KFACBlock("layer", A, G, V, V.shape, has_bias=False, transposed=False)
 

@@ -61,6 +61,20 @@ class KFACFactors:
             pieces |= block.pieces(X)
         return torch.cat([pieces[name].reshape(-1) for name in self.names])
 
+    def matrices(self, vector: Tensor) -> tuple[Tensor, ...]:
+        """The inverse of :meth:`vector`: one (d_G, d_A) matrix a block."""
+        sizes = [block.V.numel() for block in self.blocks]
+        places = torch.split(torch.arange(sum(sizes), device=vector.device), sizes)
+        order = self.vector([place.reshape(block.V.shape) for place, block in zip(places, self.blocks, strict=True)])
+        side_by_side = torch.empty_like(vector)
+        side_by_side[order] = vector
+        pieces = torch.split(side_by_side, sizes)
+        return tuple(piece.reshape(block.V.shape) for piece, block in zip(pieces, self.blocks, strict=True))
+
+    def product(self, vector: Tensor) -> Tensor:
+        """The undamped K-FAC matrix times a vector, G X A block by block, shape (N,)."""
+        return self.vector([b.G @ X @ b.A for b, X in zip(self.blocks, self.matrices(vector), strict=True)])
+
     def gradient(self) -> Tensor:
         """The batch gradient g, shape (N,)."""
         return self.vector([block.V for block in self.blocks])

@@ -1,12 +1,14 @@
 """Numbers to parameters: natural gradients from a chip, the TNGD optimizer, loops and digital controls."""
 
 from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver
+from tngd_hw.training.array_device import ArrayDevice, ArrayGradient
 from tngd_hw.training.baselines import DigitalOptimizer, LearningRateSearch, search_learning_rate, train_digital
 from tngd_hw.training.block_gradient import BlockChip, BlockGradient
 from tngd_hw.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tngd_hw.training.damping import LevenbergMarquardt, reduction_ratio
 from tngd_hw.training.digital_gradient import ConjugateGradientMethod, DigitalGradient, ExactMethod
 from tngd_hw.training.directions import ConjugateGradient, conjugate_gradient, dense, woodbury
+from tngd_hw.training.kfac_gradient import KFACChip, KFACGradient, KFACMethod, KFACSolve, kfac_solve
 from tngd_hw.training.loop import train_tngd
 from tngd_hw.training.method import NaturalGradientMethod, NaturalStep
 from tngd_hw.training.natural_gradient import DualChip, DualForm, NaturalGradient, natural_gradient
@@ -23,6 +25,8 @@ __all__ = [
     "AnalogSolve",
     "AnalogSolver",
     "AnalogStart",
+    "ArrayDevice",
+    "ArrayGradient",
     "BlockChip",
     "BlockGradient",
     "Checkpoint",
@@ -33,6 +37,10 @@ __all__ = [
     "DualChip",
     "DualForm",
     "ExactMethod",
+    "KFACChip",
+    "KFACGradient",
+    "KFACMethod",
+    "KFACSolve",
     "LearningRateSearch",
     "LevenbergMarquardt",
     "NaturalGradient",
@@ -50,6 +58,7 @@ __all__ = [
     "accuracy",
     "conjugate_gradient",
     "dense",
+    "kfac_solve",
     "load_checkpoint",
     "natural_gradient",
     "reduction_ratio",
