@@ -12,7 +12,7 @@ os.environ["MPLBACKEND"] = "Agg"  # before anything can import matplotlib
 import pytest
 import torch
 from hypothesis import settings
-from real_data import NO_DATA
+from real_data import NO_DATA, NO_MODEL
 
 settings.register_profile("tngd", deadline=None, derandomize=True)  # the same examples on every machine
 settings.load_profile("tngd")
@@ -50,7 +50,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if count:
         terminalreporter.write_line(f"{count} ngspice tests skipped: {NO_NGSPICE}", yellow=True)
     reasons = [str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple)]
-    without_data = [reason.partition(NO_DATA)[2] for reason in reasons if NO_DATA in reason]
-    if without_data:
-        names = ", ".join(sorted({name for names in without_data for name in names.split(", ")}))
-        terminalreporter.write_line(f"{len(without_data)} tests of real data skipped: {NO_DATA}{names}", yellow=True)
+    for reason, what in ((NO_MODEL, "question-answering tests"), (NO_DATA, "tests of real data")):
+        absent = [text.partition(reason)[2] for text in reasons if reason in text]
+        if absent:
+            names = ", ".join(sorted({name for names in absent for name in names.split(", ")}))
+            terminalreporter.write_line(f"{len(absent)} {what} skipped: {reason}{names}", yellow=True)

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tngd_hw.curvature import LossFactors, loss_factors
-from tngd_hw.curvature.split_cross_entropy import SplitCrossEntropy
+from tngd_hw.curvature import LossFactors, SplitCrossEntropy, loss_factors
 from tngd_hw.outcome import MisuseError
 
 Loss = Callable[[Tensor, Tensor], Tensor]

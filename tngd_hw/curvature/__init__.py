@@ -11,6 +11,7 @@ from tngd_hw.curvature.loss_factors import LossFactors
 from tngd_hw.curvature.loss_hessian import loss_factors
 from tngd_hw.curvature.operator import GGNOperator, ggn_operator
 from tngd_hw.curvature.parameters import flatten_parameters, trainable_parameters, unflatten_like
+from tngd_hw.curvature.split_cross_entropy import SplitCrossEntropy
 
 __all__ = [
     "Fisher",
@@ -22,6 +23,7 @@ __all__ = [
     "KFACFactors",
     "LayerBlock",
     "LossFactors",
+    "SplitCrossEntropy",
     "any_gradient_dual_problem",
     "factors_dual_problem",
     "fisher_factors",

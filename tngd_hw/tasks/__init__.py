@@ -13,7 +13,11 @@ from tngd_hw.tasks.data_files import (
 )
 from tngd_hw.tasks.digits import DIGITS_SPLIT_SEED, digits_split, digits_task, make_network
 from tngd_hw.tasks.idx import parse_idx, read_idx
+from tngd_hw.tasks.lora import LoRALinear, insert_lora
 from tngd_hw.tasks.mnist import MNIST_SUBSET_SEED, mnist_network, mnist_subset, mnist_task
+from tngd_hw.tasks.qa_model import ExtractiveQA, qa_network
+from tngd_hw.tasks.qa_task import QAScores, QATask, qa_scores, qa_task
+from tngd_hw.tasks.squad import Answer, Question, exact_match, f1_score, squad_questions
 
 __all__ = [
     "DATA_VARIABLE",
@@ -21,12 +25,21 @@ __all__ = [
     "MNIST_FILES",
     "MNIST_SUBSET_SEED",
     "SQUAD_SAMPLE",
+    "Answer",
     "ClassificationTask",
     "DataFile",
+    "ExtractiveQA",
+    "LoRALinear",
+    "QAScores",
+    "QATask",
+    "Question",
     "cache_directory",
     "digits_split",
     "digits_task",
+    "exact_match",
+    "f1_score",
     "find_data",
+    "insert_lora",
     "make_network",
     "minibatches",
     "mnist_network",
@@ -34,6 +47,10 @@ __all__ = [
     "mnist_task",
     "obtain_data",
     "parse_idx",
+    "qa_network",
+    "qa_scores",
+    "qa_task",
     "read_idx",
+    "squad_questions",
     "verified_content",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from tngd_hw.outcome import MisuseError
 from tngd_hw.random import check_seed, stream
 from tngd_hw.training.record import check_count
 
-__all__ = ["ClassificationTask", "minibatches"]
+__all__ = ["ClassificationTask", "TrainingData", "minibatches"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,21 @@ class ClassificationTask:
         return minibatches(self, batch_size, steps, seed)
 
 
-def minibatches(task: ClassificationTask, batch_size: int, steps: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+class TrainingData(Protocol):
+    """What mini-batches are drawn from: samples and their targets along the first dimension."""
+
+    @property
+    def train_inputs(self) -> Tensor:
+        """Shape (train, ...)."""
+        ...
+
+    @property
+    def train_targets(self) -> Tensor:
+        """Shape (train, ...)."""
+        ...
+
+
+def minibatches(task: TrainingData, batch_size: int, steps: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ``steps`` training batches of exactly ``batch_size`` samples.
 
     Every epoch goes through its own permutation of the training set, drawn from ``stream(seed, "tasks.minibatches",
@@ -64,7 +79,7 @@ def minibatches(task: ClassificationTask, batch_size: int, steps: int, seed: int
         seed: The same seed gives the same batches.
 
     Returns:
-        An iterator of (inputs, targets), shapes (batch_size, ...) and (batch_size,).
+        An iterator of (inputs, targets), shapes (batch_size, ...) both.
 
     Raises:
         MisuseError: A count out of range or a bad seed (at once, not at the first batch).
@@ -75,7 +90,7 @@ def minibatches(task: ClassificationTask, batch_size: int, steps: int, seed: int
     return _batches(task, batch_size, check_count(steps, "steps"), check_seed(seed))
 
 
-def _batches(task: ClassificationTask, batch_size: int, steps: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(task: TrainingData, batch_size: int, steps: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     samples = task.train_inputs.shape[0]
     per_epoch = samples // batch_size
     order = torch.empty(0, dtype=torch.int64)
