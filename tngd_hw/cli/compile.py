@@ -155,11 +155,12 @@ def _noise_sentence(loaded: LoadedChip, noise: NoisePath) -> str:
 
 
 def _deck(loaded: LoadedChip, noise: NoisePath | None, *, seconds: float) -> DeckFolder:
-    from tngd_hw.engines import DeckFolder, Ngspice, noisy_deck
+    from tngd_hw.engines import DeckFolder, Ngspice
+    from tngd_hw.engines.noise_run import path_deck
 
     if noise is None:
         return DeckFolder(Ngspice().deck(loaded, duration=seconds, standalone=True), {})
-    return noisy_deck(loaded.netlist(loaded.drive()), noise, standalone=True)
+    return path_deck(loaded, noise, standalone=True)
 
 
 def _write(loaded: LoadedChip, directory: Path, noise: NoisePath | None, *, seconds: float, seed: int) -> list[str]:

@@ -92,17 +92,22 @@ def draw_path(
     Args:
         loaded: A single chip with kappa > 0 or noise of its parts.
         duration: Seconds; the step divides it.
-        seed: Seed of the noise.
+        seed: Seed of the noise, and of where the amplifiers' 1/f noise is at the start of a run on the path.
         bias_budget: Largest relative error of the variance of any combination of outputs, see :func:`noise_step`.
         color: Spectrum around each source's density; default white, which is what kappa means.
 
     Raises:
-        MisuseError: No noise, several chips, a path of more than 20 million numbers.
+        MisuseError: No noise, several chips, a path of more than 20 million numbers, white noise at an output itself.
     """
     if loaded.chip.chips is not None:
         raise MisuseError(f"chips = {loaded.chip.chips}: a noise path is for one chip at a time; pass loaded.select(k)")
     currents = chip_currents(loaded)
     sde = loaded.linear_sde()
+    if color is None and bool((sde.D_w != 0).any()):
+        raise MisuseError(
+            "amplifiers.output_ohm: white noise reaches the outputs behind it directly, and a voltage of infinite "
+            "variance has no samples; set it to 0, or give color=OrnsteinUhlenbeck(...)"
+        )
     longest = noise_step(sde, bias_budget)
     steps = max(1, math.ceil(duration / longest))
     if steps * len(currents) > LARGEST_PATH:

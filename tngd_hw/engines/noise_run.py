@@ -12,19 +12,20 @@ from torch import Tensor
 
 from tngd_hw.engines.base import failed, node_names, output_times, run_statuses
 from tngd_hw.engines.equations import Equations, with_constant
-from tngd_hw.engines.filesource_deck import STEPS_PER_SAMPLE, noisy_deck
+from tngd_hw.engines.filesource_deck import STEPS_PER_SAMPLE, DeckFolder, noisy_deck
 from tngd_hw.engines.ngspice_process import DEFAULT_MEMORY_BYTES, NgspiceVersion, run_deck
 from tngd_hw.engines.noise_currents import chip_currents, with_held_nodes_at_ground
 from tngd_hw.engines.noise_path import NoisePath
+from tngd_hw.engines.slow_noise import charged_with_slow_noise
 from tngd_hw.engines.trajectory import Trajectory
 from tngd_hw.linear_sde import LinearSDE, noise_as_input, response
 from tngd_hw.netlist import Netlist, state_equations
 from tngd_hw.netlist.flatten import flatten
 from tngd_hw.netlist.noise_columns import noise_currents
 from tngd_hw.outcome import MisuseError
-from tngd_hw.topologies import LoadedChip
+from tngd_hw.topologies import Drive, LoadedChip
 
-__all__ = ["behavioral_on_path", "check_path", "ngspice_on_path", "state_space_on_path"]
+__all__ = ["behavioral_on_path", "check_path", "ngspice_on_path", "path_deck", "state_space_on_path"]
 
 
 def state_space_on_path(
@@ -34,7 +35,8 @@ def state_space_on_path(
 
     Args:
         loaded: A single chip whose sources the path was made for.
-        path: Currents of the noise sources.
+        path: Currents of the noise sources.  Its seed draws where 1/f noise is at t = 0, as a run's of the engine
+            state_space; at rest without one.
         b: Right-hand side, shape (n,); default the problem's.
         x0: Start, shape (n,); default 0.
 
@@ -43,7 +45,7 @@ def state_space_on_path(
     """
     check_path(loaded, path)
     drive = loaded.drive(b, x0, seed=path.seed or 0)
-    netlist = loaded.netlist(drive)
+    netlist = _netlist(loaded, drive, path)
     found = state_equations(netlist, noise=loaded.noise_sources, reduce_noise=False)
     if loaded.elements.noise_kelvin:
         sde = _one_column_a_pair(found.sde, loaded, netlist, found.noise_names)
@@ -57,12 +59,22 @@ def state_space_on_path(
 def behavioral_on_path(
     loaded: LoadedChip, path: NoisePath, *, b: ArrayLike | Tensor | None = None, x0: ArrayLike | Tensor | None = None
 ) -> Trajectory:
-    """As :func:`state_space_on_path` with the topology's closed form, whose noise columns are the netlist's sources."""
+    """As :func:`state_space_on_path` with the topology's closed form, whose noise columns are the injected sources.
+
+    Raises:
+        MisuseError: Thermal noise or noise of amplifiers, and as :func:`state_space_on_path`.
+    """
     check_path(loaded, path)
     if loaded.elements.noise_kelvin:
         raise MisuseError(
             "noise.*_kelvin: the closed form keeps the law of thermal noise, not its sources, and follows no path; "
             "use state_space_on_path, or compare moments"
+        )
+    banks = loaded.elements.amplifiers.values()
+    if any(bool((bank.voltage_noise_psd > 0).any()) or bool((bank.current_noise_psd > 0).any()) for bank in banks):
+        raise MisuseError(
+            "amplifiers.*_per_rthz: the closed form has the amplifiers' noise in another order than the netlist, and "
+            "follows no path of it; use state_space_on_path, or compare moments"
         )
     drive = loaded.drive(b, x0, seed=path.seed or 0)
     start = loaded.initial_state(drive.initial_volt)
@@ -92,7 +104,7 @@ def ngspice_on_path(
         b: Right-hand side, shape (n,); default the problem's.
         x0: Start, shape (n,); default 0.
         times_s: Output times; default those of the samples.
-        steps_per_sample: See :mod:`~tngd_hw.engines.filesource_deck`: the path is within 1e-3 of its noise at 8.
+        steps_per_sample: m; the path is off by :func:`~tngd_hw.engines.filesource_deck.corner_error` of its noise.
         timeout_s: The run is stopped after this many seconds.
         memory_bytes: Address space of the run.
         progress: As for :func:`~tngd_hw.engines.ngspice_process.run_deck`.
@@ -103,7 +115,7 @@ def ngspice_on_path(
     check_path(loaded, path)
     times = path.times_s if times_s is None else output_times(path.duration_s, times_s)
     drive = loaded.drive(b, x0, seed=path.seed or 0)
-    netlist = loaded.netlist(drive)
+    netlist = _netlist(loaded, drive, path)
     folder = noisy_deck(
         netlist,
         path,
@@ -122,13 +134,28 @@ def ngspice_on_path(
     columns = [values[:, run.plot.names.index(f"v({name})")] for name in names]
     voltage = torch.from_numpy(np.stack([np.interp(times.numpy(), values[:, 0], column) for column in columns], 1))
     statuses = run_statuses(loaded, drive, voltage, -1) if run.status.ok else (run.status,)
-    notes = "\n".join(note for note in (_sampling(path), run.notes) if note)
+    notes = "\n".join(note for note in (_sampling(loaded, path), run.notes) if note)
     return Trajectory(times, voltage, names, "ngspice", statuses, True, seed, path.duration_s, notes=notes)
 
 
-def _sampling(path: NoisePath) -> str:
+def path_deck(loaded: LoadedChip, path: NoisePath, *, standalone: bool = False) -> DeckFolder:
+    """The deck of :func:`ngspice_on_path` for the problem's b from rest, see :func:`noisy_deck`; it saves outputs."""
+    check_path(loaded, path)
+    netlist = _netlist(loaded, loaded.drive(seed=path.seed or 0), path)
+    return noisy_deck(netlist, path, currents=chip_currents(loaded, netlist), standalone=standalone)
+
+
+def _netlist(loaded: LoadedChip, drive: Drive, path: NoisePath) -> Netlist:
+    """The circuit of a run on ``path``, its 1/f noise where the path's seed has it at t = 0."""
+    netlist = loaded.netlist(drive)
+    return netlist if path.seed is None else charged_with_slow_noise(loaded, netlist, path.seed)
+
+
+def _sampling(loaded: LoadedChip, path: NoisePath) -> str:
     bias = "" if path.variance_bias is None else f": variances are off by up to {path.variance_bias:.2%}"
-    return f"noise in samples of {path.step_s:.4g} s{bias}"
+    bank = loaded.elements.amplifier_bank()
+    rest = "; 1/f noise begins at rest" if path.seed is None and bank is not None and bank.flickers else ""
+    return f"noise in samples of {path.step_s:.4g} s{bias}{rest}"
 
 
 def check_path(loaded: LoadedChip, path: NoisePath) -> None:

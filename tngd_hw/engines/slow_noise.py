@@ -5,15 +5,18 @@ Every pole dz = -w z dt + b dW of it is stationary at t = 0, of variance b^2/(2 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from tngd_hw.linear_sde import LinearSDE
+from tngd_hw.netlist import Kind, Netlist
 from tngd_hw.random import stream
 from tngd_hw.topologies import LoadedChip
 
-__all__ = ["only_slow_noise", "slow_noise_at_start", "with_slow_noise", "without_slow_noise"]
+__all__ = ["charged_with_slow_noise", "only_slow_noise", "slow_noise_at_start", "with_slow_noise", "without_slow_noise"]
 
 
 def with_slow_noise(loaded: LoadedChip, sde: LinearSDE, x0: Tensor, *, columns: int | None, seed: int) -> Tensor:
@@ -39,6 +42,24 @@ def with_slow_noise(loaded: LoadedChip, sde: LinearSDE, x0: Tensor, *, columns: 
     else:
         start[..., poles, :] += drawn
     return start
+
+
+def charged_with_slow_noise(loaded: LoadedChip, netlist: Netlist, seed: int) -> Netlist:
+    """The netlist of a single chip with the start of :func:`with_slow_noise`, the draws of the same seed.
+
+    A pole is a capacitor of that name beside 1 ohm, fed by a white current of one-sided density S: its voltage has the
+    variance S (1 ohm)/(4 C).
+    """
+    capacitors, sources = netlist.table(Kind.CAPACITOR), netlist.table(Kind.CURRENT_SOURCE)
+    poles = [] if capacitors is None else [k for k, name in enumerate(capacitors.names) if _is_pole(name)]
+    if capacitors is None or capacitors.initial is None or sources is None or sources.noise_psd is None or not poles:
+        return netlist
+    density = dict(zip(sources.names, sources.noise_psd.tolist(), strict=True))
+    psd = np.array([density[capacitors.names[k]] for k in poles])
+    initial = capacitors.initial.copy()
+    initial[poles] += np.sqrt(psd / (4 * capacitors.values[poles])) * _draw(seed, loaded.chip.number, 0, len(poles))
+    charged = replace(capacitors, initial=initial)
+    return replace(netlist, tables=tuple(charged if t is capacitors else t for t in netlist.tables))
 
 
 def slow_noise_at_start(sde: LinearSDE) -> Tensor | None:
@@ -67,7 +88,11 @@ def without_slow_noise(sde: LinearSDE) -> LinearSDE:
 
 
 def _poles(sde: LinearSDE) -> list[int]:
-    return [k for k, name in enumerate(sde.state_names) if "flicker" in name]
+    return [k for k, name in enumerate(sde.state_names) if _is_pole(name)]
+
+
+def _is_pole(name: str) -> bool:
+    return "flicker" in name
 
 
 def _variance(sde: LinearSDE, poles: list[int]) -> Tensor:
