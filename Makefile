@@ -9,13 +9,14 @@ READY = .venv/ready
 ARGS =
 
 .NOTPARALLEL:
-.PHONY: help setup ngspice demo test test-ngspice-next lint types netlists bench soak clean FORCE
+.PHONY: help setup ngspice qa-model demo test test-ngspice-next lint types netlists bench soak clean FORCE
 
 help:
 	@echo 'make setup      .venv with the pinned dependencies, and ngspice where a package manager can install it'
 	@echo 'make demo       set-up, then the main job: train on digits through an ngspice circuit (ARGS="--out DIR" is passed on)'
 	@echo 'make test       set-up, then lint, types and tests'
 	@echo 'make test-ngspice-next  the ngspice tests on the newest ngspice of Debian backports, unpacked into build/'
+	@echo 'make qa-model   the libraries and the model of the question-answering task, into .venv (350 MB)'
 	@echo 'make lint       ruff: check and format'
 	@echo 'make types      basedpyright, strict'
 	@echo 'make netlists   write the reference decks in netlists/ anew'
@@ -39,6 +40,9 @@ $(READY): pyproject.toml constraints.txt scripts/setup.sh
 
 ngspice: $(READY)
 	@sh scripts/ngspice.sh
+
+qa-model: $(READY)
+	@sh scripts/qa_model.sh
 
 demo: $(READY) ngspice
 	@if command -v ngspice >/dev/null 2>&1; then \
