@@ -10,9 +10,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from tngd_hw.engines.saturation import first_failures, saturation_statuses
 from tngd_hw.engines.slewing import slew_statuses
 from tngd_hw.engines.trajectory import Trajectory
-from tngd_hw.outcome import MisuseError, Outcome, Status
+from tngd_hw.linear_sde import LinearSDE
+from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.problem import as_real_tensor
 from tngd_hw.random import check_seed
 from tngd_hw.topologies import Drive, LoadedChip
@@ -39,11 +41,13 @@ class EngineState:
         loaded: The chip.
         prepared: The engine's own (equations, an eigenbasis, the simulator's version); None for a failed status.
         status: OK, or why no run can give an answer.
+        watched: ``prepared`` with the inner stages behind its outputs, for runs; None where there are no equations.
     """
 
     loaded: LoadedChip
     prepared: Any
     status: Status
+    watched: LinearSDE | None = None
 
 
 class Engine(Protocol):
@@ -127,25 +131,11 @@ def failed(
 
 
 def run_statuses(loaded: LoadedChip, drive: Drive, voltage: Tensor, node_axis: int) -> tuple[Status, ...]:
-    """One status a chip: SATURATED where a node left its range, could not follow, or the drive's converters clipped."""
-    found = _saturation(loaded, voltage, node_axis)
+    """One status a chip: SATURATED where an output or an inner stage left its range or slews, or a converter clipped.
+
+    ``voltage`` is that of the outputs, then of ``loaded.inner_stages``.  What is checked and what is not:
+    :mod:`~tngd_hw.engines.saturation`, :mod:`~tngd_hw.engines.slewing`.
+    """
+    found = saturation_statuses(loaded, voltage, node_axis)
     given = drive.statuses * (len(found) if len(drive.statuses) == 1 else 1)
-    causes = zip(found, slew_statuses(loaded, drive), given, strict=True)
-    return tuple(next((status for status in cause if not status.ok), Status()) for cause in causes)
-
-
-def _saturation(loaded: LoadedChip, voltage: Tensor, node_axis: int) -> tuple[Status, ...]:
-    """One status a chip: SATURATED where a node left the range that its amplifier delivers."""
-    peak = voltage.abs().amax(dim=node_axis - 1)
-    peak = peak.amax(dim=-1) if node_axis == -2 else peak
-    limit = loaded.voltage_limit
-    excess = (peak / limit).reshape(-1, loaded.n)
-    statuses: list[Status] = []
-    for row in excess:
-        node = int(row.argmax())
-        if float(row[node]) <= 1:
-            statuses.append(Status())
-            continue
-        detail = f"node {node} reached {float(row[node]):.3g} times the voltage its amplifier can deliver"
-        statuses.append(Status(Outcome.SATURATED, detail))
-    return tuple(statuses)
+    return first_failures(found, slew_statuses(loaded, drive), given)

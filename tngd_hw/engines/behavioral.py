@@ -8,6 +8,7 @@ from torch import Tensor
 from tngd_hw.engines.base import EngineState, check_run, failed, output_times
 from tngd_hw.engines.equations import Equations, any_runs, run_equations, with_constant
 from tngd_hw.engines.trajectory import Trajectory
+from tngd_hw.engines.watched import outputs_alone, watched_equations, without_own_noise
 from tngd_hw.topologies import LoadedChip
 
 __all__ = ["Behavioral"]
@@ -21,7 +22,10 @@ class Behavioral:
     def init(self, loaded: LoadedChip) -> EngineState:
         """The closed-form LinearSDE."""
         status = any_runs(loaded.circuit_statuses)
-        return EngineState(loaded, loaded.linear_sde() if status.ok else None, status)
+        if not status.ok:
+            return EngineState(loaded, None, status)
+        watched = without_own_noise(loaded, watched_equations(loaded))
+        return EngineState(loaded, outputs_alone(loaded, watched), status, watched)
 
     def run(
         self,
@@ -40,6 +44,7 @@ class Behavioral:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
         drive = loaded.drive(b, x0, seed=seed)
         start = loaded.initial_state(drive.initial_volt, per_chip=drive.per_chip)
-        equations = Equations(state.prepared, with_constant(drive), start, drive)
+        assert state.watched is not None
+        equations = Equations(state.watched, with_constant(drive), start, drive)
         times = output_times(duration, times_s)
         return state, run_equations(self.name, loaded, equations, times, duration=duration, seed=seed)

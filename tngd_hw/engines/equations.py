@@ -13,6 +13,7 @@ from torch import Tensor
 from tngd_hw.engines.base import node_names, run_statuses
 from tngd_hw.engines.slow_noise import with_slow_noise
 from tngd_hw.engines.trajectory import Trajectory
+from tngd_hw.engines.watched import outputs_of
 from tngd_hw.linear_sde import LinearSDE, mean_at, sample_at
 from tngd_hw.outcome import Status
 from tngd_hw.random import stream
@@ -26,7 +27,7 @@ class Equations:
     """Equations of a loaded chip with one drive.
 
     Attributes:
-        sde: Outputs are the node voltages.
+        sde: Outputs are the node voltages, then those of the inner stages.
         u: Inputs, shape ([chips,] m) or ([chips,] m, k).
         x0: State at t = 0, shape ([chips,] states) or ([chips,] states, k).
         drive: What they come from.
@@ -58,6 +59,7 @@ def run_equations(
         noise = noise.movedim(-3, -1)  # one independent run a right-hand side
         voltage = voltage + (noise.squeeze(-1) if node_axis == -1 else noise)
     statuses = run_statuses(loaded, equations.drive, voltage, node_axis)
+    voltage = outputs_of(loaded, voltage, node_axis)
     own = loaded.circuit_statuses
     if chips is not None and not all(status.ok for status in own):
         runs = torch.tensor([status.ok for status in own])

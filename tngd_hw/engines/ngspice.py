@@ -18,6 +18,7 @@ from tngd_hw.engines.ngspice_steps import Steps, choose_steps
 from tngd_hw.engines.noise_path import NoisePath, draw_path
 from tngd_hw.engines.noise_run import ngspice_on_path
 from tngd_hw.engines.trajectory import Trajectory
+from tngd_hw.engines.watched import outputs_of, watched_names, watched_netlist
 from tngd_hw.netlist import Netlist, Transient, write_deck
 from tngd_hw.outcome import MisuseError, Outcome, Status
 from tngd_hw.topologies import LoadedChip
@@ -93,7 +94,7 @@ class Ngspice:
             path = draw_path(loaded, duration=duration, seed=seed, bias_budget=self.noise_bias)
             return self.run_on_path(state, path, b=b, x0=x0, times_s=times_s)
         drive, steps = loaded.drive(b, x0, seed=seed), self._steps(loaded, duration)
-        netlist = loaded.netlist(drive)
+        netlist = watched_netlist(loaded, loaded.netlist(drive))
         estimate = estimate_run(loaded.n, netlist.element_count, steps.expected_points, has_klu=version.has_klu)
         refused = self._refusal(estimate)
         if not refused.ok:
@@ -111,7 +112,7 @@ class Ngspice:
         if run.plot is None:
             return state, failed(self.name, loaded, run.status, duration=duration, seed=seed, notes=run.notes)
         column = {name: k for k, name in enumerate(run.plot.names)}
-        names = node_names(loaded)
+        names = watched_names(loaded)
         missing = [name for name in names if f"v({name})" not in column]
         if missing:
             status = Status(Outcome.SIMULATOR_FAILED, f"ngspice wrote no voltage v({missing[0]})")
@@ -119,8 +120,9 @@ class Ngspice:
         values = torch.from_numpy(run.plot.values.real.copy())
         voltage = values[:, [column[f"v({name})"] for name in names]]
         statuses = run_statuses(loaded, drive, voltage, -1) if run.status.ok else (run.status,)
+        outputs = outputs_of(loaded, voltage, -1)
         return state, Trajectory(
-            values[:, 0], voltage, names, self.name, statuses, False, seed, duration, notes=run.notes
+            values[:, 0], outputs, node_names(loaded), self.name, statuses, False, seed, duration, notes=run.notes
         )
 
     def run_on_path(
@@ -159,9 +161,14 @@ class Ngspice:
         seed: int = 0,
         use_klu: bool = False,
         standalone: bool = False,
+        watched: bool = False,
     ) -> str:
-        """The deck of a run, self-contained; a ``standalone`` one runs as it is with ``ngspice -b deck.cir``."""
+        """The deck of a run, self-contained; a ``standalone`` one runs as it is with ``ngspice -b deck.cir``.
+
+        Inner stages are saved beside the outputs only where it is ``watched``, as a run's is.
+        """
         netlist, steps = loaded.netlist(loaded.drive(b, x0, seed=seed)), self._steps(loaded, duration)
+        netlist = watched_netlist(loaded, netlist) if watched else netlist
         return _deck(netlist, steps, duration, use_klu=use_klu, standalone=standalone)
 
     def estimate(self, loaded: LoadedChip, *, duration: float, has_klu: bool) -> RunEstimate:

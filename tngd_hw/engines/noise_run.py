@@ -18,6 +18,7 @@ from tngd_hw.engines.noise_currents import chip_currents, with_held_nodes_at_gro
 from tngd_hw.engines.noise_path import NoisePath
 from tngd_hw.engines.slow_noise import charged_with_slow_noise
 from tngd_hw.engines.trajectory import Trajectory
+from tngd_hw.engines.watched import outputs_of, watched_equations, watched_names, watched_netlist
 from tngd_hw.linear_sde import LinearSDE, noise_as_input, response
 from tngd_hw.netlist import Netlist, state_equations
 from tngd_hw.netlist.flatten import flatten
@@ -45,7 +46,7 @@ def state_space_on_path(
     """
     check_path(loaded, path)
     drive = loaded.drive(b, x0, seed=path.seed or 0)
-    netlist = _netlist(loaded, drive, path)
+    netlist = watched_netlist(loaded, _netlist(loaded, drive, path))
     found = state_equations(netlist, noise=loaded.noise_sources, reduce_noise=False)
     if loaded.elements.noise_kelvin:
         sde = _one_column_a_pair(found.sde, loaded, netlist, found.noise_names)
@@ -78,7 +79,7 @@ def behavioral_on_path(
         )
     drive = loaded.drive(b, x0, seed=path.seed or 0)
     start = loaded.initial_state(drive.initial_volt)
-    equations = Equations(loaded.linear_sde(), with_constant(drive), start, drive)
+    equations = Equations(watched_equations(loaded), with_constant(drive), start, drive)
     return _on_path("behavioral", loaded, equations, path)
 
 
@@ -115,7 +116,7 @@ def ngspice_on_path(
     check_path(loaded, path)
     times = path.times_s if times_s is None else output_times(path.duration_s, times_s)
     drive = loaded.drive(b, x0, seed=path.seed or 0)
-    netlist = _netlist(loaded, drive, path)
+    netlist = watched_netlist(loaded, _netlist(loaded, drive, path))
     folder = noisy_deck(
         netlist,
         path,
@@ -130,12 +131,13 @@ def ngspice_on_path(
     seed = 0 if path.seed is None else path.seed
     if run.plot is None:
         return failed("ngspice", loaded, run.status, duration=path.duration_s, seed=seed, notes=run.notes)
-    values, names = run.plot.values.real, node_names(loaded)
-    columns = [values[:, run.plot.names.index(f"v({name})")] for name in names]
+    values = run.plot.values.real
+    columns = [values[:, run.plot.names.index(f"v({name})")] for name in watched_names(loaded)]
     voltage = torch.from_numpy(np.stack([np.interp(times.numpy(), values[:, 0], column) for column in columns], 1))
     statuses = run_statuses(loaded, drive, voltage, -1) if run.status.ok else (run.status,)
     notes = "\n".join(note for note in (_sampling(loaded, path), run.notes) if note)
-    return Trajectory(times, voltage, names, "ngspice", statuses, True, seed, path.duration_s, notes=notes)
+    outputs = outputs_of(loaded, voltage, -1)
+    return Trajectory(times, outputs, node_names(loaded), "ngspice", statuses, True, seed, path.duration_s, notes=notes)
 
 
 def path_deck(loaded: LoadedChip, path: NoisePath, *, standalone: bool = False) -> DeckFolder:
@@ -196,4 +198,5 @@ def _on_path(engine: str, loaded: LoadedChip, equations: Equations, path: NoiseP
     voltage = response(noise_as_input(sde), times, inputs, x0=equations.x0)
     seed = 0 if path.seed is None else path.seed
     statuses = run_statuses(loaded, equations.drive, voltage, -1)
-    return Trajectory(times, voltage, node_names(loaded), engine, statuses, True, seed, path.duration_s)
+    outputs = outputs_of(loaded, voltage, -1)
+    return Trajectory(times, outputs, node_names(loaded), engine, statuses, True, seed, path.duration_s)

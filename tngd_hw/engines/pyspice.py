@@ -32,6 +32,7 @@ from tngd_hw.engines.base import EngineState, check_run, check_settings, failed,
 from tngd_hw.engines.ngspice import Ngspice
 from tngd_hw.engines.ngspice_failures import FAILURE
 from tngd_hw.engines.trajectory import Trajectory
+from tngd_hw.engines.watched import outputs_of, watched_names
 from tngd_hw.netlist import to_pyspice
 from tngd_hw.outcome import MisuseError, Outcome, Status
 from tngd_hw.topologies import LoadedChip
@@ -116,13 +117,14 @@ class PySpice:
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
         deck = self.deck(loaded, duration=duration, b=b, x0=x0, seed=seed)
-        found = run_in_worker(deck, state.prepared, node_names(loaded), stop_s=duration, timeout_s=self.timeout_s)
+        found = run_in_worker(deck, state.prepared, watched_names(loaded), stop_s=duration, timeout_s=self.timeout_s)
         if not found.status.ok:
             return state, failed(self.name, loaded, found.status, duration=duration, seed=seed, notes=found.notes)
         times, voltage = torch.from_numpy(found.times_s), torch.from_numpy(found.voltage_volt)
         statuses = run_statuses(loaded, loaded.drive(b, x0, seed=seed), voltage, -1)
+        outputs = outputs_of(loaded, voltage, -1)
         return state, Trajectory(
-            times, voltage, node_names(loaded), self.name, statuses, False, seed, duration, notes=found.notes
+            times, outputs, node_names(loaded), self.name, statuses, False, seed, duration, notes=found.notes
         )
 
     def deck(
@@ -137,7 +139,7 @@ class PySpice:
         """PySpice's own text of the circuit, and the process engine's options, saved nodes and analysis below it."""
         twin = Ngspice(self.accuracy, self.relative_tolerance, self.points)
         # 39 has no KLU and does without a word.
-        ours = twin.deck(loaded, duration=duration, b=b, x0=x0, seed=seed, use_klu=True)
+        ours = twin.deck(loaded, duration=duration, b=b, x0=x0, seed=seed, use_klu=True, watched=True)
         with _quiet_log():
             circuit = str(to_pyspice(loaded.netlist(loaded.drive(b, x0, seed=seed))))
         return f"{circuit.rstrip()}\n{ours[ours.index('.options ') :]}"

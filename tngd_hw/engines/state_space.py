@@ -9,6 +9,7 @@ from torch import Tensor
 from tngd_hw.engines.base import EngineState, check_run, failed, output_times
 from tngd_hw.engines.equations import Equations, any_runs, run_equations, with_constant
 from tngd_hw.engines.trajectory import Trajectory
+from tngd_hw.engines.watched import outputs_alone, watched_netlist, without_own_noise
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist import initial_state, state_equations
 from tngd_hw.topologies import Drive, LoadedChip
@@ -27,7 +28,10 @@ class StateSpace:
     def init(self, loaded: LoadedChip) -> EngineState:
         """State equations of every chip's netlist, stacked."""
         status = any_runs(loaded.circuit_statuses)
-        return EngineState(loaded, _equations_of_netlists(loaded) if status.ok else None, status)
+        if not status.ok:
+            return EngineState(loaded, None, status)
+        watched = without_own_noise(loaded, _equations_of_netlists(loaded))
+        return EngineState(loaded, outputs_alone(loaded, watched), status, watched)
 
     def run(
         self,
@@ -45,7 +49,8 @@ class StateSpace:
         if not state.status.ok:
             return state, failed(self.name, loaded, state.status, duration=duration, seed=seed)
         drive = loaded.drive(b, x0, seed=seed)
-        sde: LinearSDE = state.prepared
+        sde = state.watched
+        assert sde is not None
         equations = Equations(sde, _all_inputs(sde, drive), _initial_states(loaded, drive, sde.n_states), drive)
         times = output_times(duration, times_s)
         return state, run_equations(self.name, loaded, equations, times, duration=duration, seed=seed)
@@ -53,7 +58,8 @@ class StateSpace:
 
 def _equations_of_netlists(loaded: LoadedChip) -> LinearSDE:
     zero = torch.zeros(loaded.n, dtype=torch.float64)
-    netlists = (loaded.netlist(Drive(zero, zero), chip) for chip in range(loaded.chip.chips or 1))
+    rest = Drive(zero, zero)
+    netlists = (watched_netlist(loaded, loaded.netlist(rest, chip)) for chip in range(loaded.chip.chips or 1))
     found = [state_equations(netlist, noise=loaded.noise_sources).sde for netlist in netlists]
     if loaded.chip.chips is None:
         return found[0]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tngd_hw.engines.base import run_statuses
 from tngd_hw.engines.equations import with_constant
+from tngd_hw.engines.watched import watched_equations, without_own_noise
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.linear_sde.settled import SettledLaw, settled_law
 from tngd_hw.outcome import MisuseError, Outcome, Status
@@ -90,17 +91,17 @@ def settled(
     if drive.columns is not None:
         raise MisuseError(f"b has {drive.columns} columns: settled answers are of one right-hand side at a time")
     inputs, chips = with_constant(drive), loaded.chip.chips
-    first = loaded.linear_sde() if chips is None else loaded.linear_sde(slice(0, 1))
+    first = watched_equations(loaded, None if chips is None else slice(0, 1))
     if chips is None or not (first.batch_shape or drive.per_chip):  # one chip, or all of them alike
-        law = _law(first if noise else _silent(first), inputs, 1, whole=whole_covariance)
+        law = _law(loaded, first if noise else _silent(first), inputs, 1, whole=whole_covariance)
     else:
         size = max(1, _BYTES_AT_ONCE // (8 * first.n_states**2))
         parts = [slice(start, min(start + size, chips)) for start in range(0, chips, size)]
 
         def work(part: slice) -> SettledLaw:
             own = inputs[part] if drive.per_chip else inputs
-            sde = loaded.linear_sde(part)
-            return _law(sde if noise else _silent(sde), own, part.stop - part.start, whole=whole_covariance)
+            sde = watched_equations(loaded, part)
+            return _law(loaded, sde if noise else _silent(sde), own, part.stop - part.start, whole=whole_covariance)
 
         law = _joined(_in_threads(work, parts, torch.get_num_threads() if workers is None else workers))
     return _read(law, loaded, drive)
@@ -110,10 +111,14 @@ def _silent(sde: LinearSDE) -> LinearSDE:
     return LinearSDE(sde.F, sde.E, None, sde.C, D=sde.D)
 
 
-def _law(sde: LinearSDE, inputs: Tensor, members: int, *, whole: bool) -> SettledLaw:
-    F = sde.F.expand(members, sde.n_states, sde.n_states)
-    law = settled_law(LinearSDE(F, sde.E, sde.B, sde.C, D=sde.D, D_w=sde.D_w), inputs)
-    return law if whole else replace(law, covariance=law.covariance.diagonal(dim1=-2, dim2=-1).clone())
+def _law(loaded: LoadedChip, sde: LinearSDE, inputs: Tensor, members: int, *, whole: bool) -> SettledLaw:
+    """Means of the outputs and the inner stages, covariance of the outputs."""
+    F, n = sde.F.expand(members, sde.n_states, sde.n_states), loaded.n
+    sde = without_own_noise(loaded, LinearSDE(F, sde.E, sde.B, sde.C, D=sde.D, D_w=sde.D_w))
+    law = settled_law(sde, inputs)
+    covariance = law.covariance[..., :n, :n]
+    covariance = covariance if whole else covariance.diagonal(dim1=-2, dim2=-1)
+    return replace(law, covariance=covariance.clone() if covariance.shape != law.covariance.shape else covariance)
 
 
 def _in_threads(work: Callable[[slice], SettledLaw], parts: Sequence[slice], workers: int) -> list[SettledLaw]:
@@ -144,7 +149,7 @@ def _read(law: SettledLaw, loaded: LoadedChip, drive: Drive) -> Settled:
     scale = torch.ones(loaded.n, dtype=torch.float64) if loaded.scaling is None else loaded.scaling
     scale = scale / loaded.scales.voltage_volt
     square = scale[:, None] * scale if covariance.ndim == 3 else scale.square()
-    x, covariance = mean * scale, covariance * square
+    x, covariance = mean[:, : loaded.n] * scale, covariance * square
     return Settled(x, covariance, statuses, chips) if chips else Settled(x[0], covariance[0], statuses, None)
 
 

@@ -44,7 +44,8 @@ from tngd_hw.netlist import Netlist, NetlistBuilder
 from tngd_hw.outcome import MisuseError, Outcome, Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.topologies.amplifier_limits import network_loads, planned_limit
-from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
+from tngd_hw.topologies.base import AmplifierLoad, Design, InnerStages, Quantity, Scales
+from tngd_hw.topologies.inner_stages import amplifier_stages, port_names
 from tngd_hw.topologies.op_amp_cells import StageRow, add_amplifiers, add_sources
 from tngd_hw.topologies.resistors_in_netlist import add_resistors
 from tngd_hw.topologies.signed_array import (
@@ -54,6 +55,7 @@ from tngd_hw.topologies.signed_array import (
     array_scale,
     rail_amplifiers,
     rail_blocks,
+    rail_stages,
 )
 from tngd_hw.topologies.spectrum import spectrum
 from tngd_hw.topologies.summing_network import SummingNetwork
@@ -145,15 +147,14 @@ class AmcInverse:
         add_rails(build, elements, out, summing, {rails: _rail_voltages(_network(elements), initial_volt)})
         return build.netlist(inputs=names, outputs=outputs)
 
-    def linear_sde(self, elements: Elements) -> LinearSDE:
+    def linear_sde(self, elements: Elements, *, inner: bool = False) -> LinearSDE:
         """See :class:`~tngd_hw.topologies.summing_network.SummingNetwork` (no integrators); states: all outputs.
 
         Raises:
             MisuseError: Ideal amplifiers, which leave no time in the circuit.
         """
-        numbers = range(elements.n)
-        names = [f"in{i}" for i in numbers], [f"out{i}" for i in numbers]
-        return _network(elements).linear_sde(elements.n, *names)
+        inputs, outputs = port_names(elements.n, rail_stages(elements) if inner else ())
+        return _network(elements).linear_sde(inputs, outputs)
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
         """Outputs held at ``initial_volt``, the rails settled to it."""
@@ -169,6 +170,10 @@ class AmcInverse:
         network = _network(elements)
         gains = _rail_voltages(network, torch.eye(elements.n, dtype=torch.float64))
         return planned_limit(network_loads(network, elements.counts), gains, hardware.amplifiers)
+
+    def inner_stages(self, elements: Elements, hardware: HardwareSpec) -> InnerStages:
+        """The amplifiers of the rails."""
+        return amplifier_stages(rail_stages(elements), self.amplifier_loads(elements), hardware.amplifiers)
 
     def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:
         """Row sums, feedback (the diagonal of A for the solver) and column sums of the conductances, by role."""

@@ -17,7 +17,7 @@ from tngd_hw.hardware import Amplifiers, Role
 from tngd_hw.topologies.base import AmplifierLoad
 from tngd_hw.topologies.summing_network import SummingNetwork
 
-__all__ = ["network_loads", "planned_limit"]
+__all__ = ["delivered_limit", "network_loads", "planned_limit"]
 
 
 def network_loads(network: SummingNetwork, counts: Mapping[Role, int]) -> dict[Role, AmplifierLoad]:
@@ -35,6 +35,12 @@ def network_loads(network: SummingNetwork, counts: Mapping[Role, int]) -> dict[R
     return loads
 
 
+def delivered_limit(loads: Mapping[Role, AmplifierLoad], amplifiers: Amplifiers) -> Tensor:
+    """min(swing, I_out/sum_i P_ik) of every amplifier by itself, volt, shape (..., amplifiers), in the loads' order."""
+    driven = torch.cat([load.output_siemens for load in loads.values()], -1)
+    return (amplifiers.output_current_ampere / driven).clamp(max=amplifiers.output_swing_volt)
+
+
 def planned_limit(loads: Mapping[Role, AmplifierLoad], stage_gains: Tensor, amplifiers: Amplifiers) -> Tensor:
     """Largest |V_j| (..., n) at the nodes that every amplifier can follow while |V|_2 stays below it.
 
@@ -45,8 +51,7 @@ def planned_limit(loads: Mapping[Role, AmplifierLoad], stage_gains: Tensor, ampl
         stage_gains: S, shape (..., stages, n).
         amplifiers: Swing and output current.
     """
-    driven = torch.cat([load.output_siemens for load in loads.values()], -1)
-    own = (amplifiers.output_current_ampere / driven).clamp(max=amplifiers.output_swing_volt)
+    own = delivered_limit(loads, amplifiers)
     n = stage_gains.shape[-1]
     gain = cast("Tensor", torch.linalg.vector_norm(stage_gains, dim=-1))
     reaches = stage_gains != 0

@@ -15,7 +15,7 @@ from tngd_hw.netlist import Netlist
 from tngd_hw.outcome import Status
 from tngd_hw.problem import LinearProblem
 
-__all__ = ["AmplifierLoad", "Design", "Quantity", "Scales", "Topology", "with_ranges"]
+__all__ = ["AmplifierLoad", "Design", "InnerStages", "Quantity", "Scales", "Topology", "with_ranges"]
 
 
 class Quantity(enum.Enum):
@@ -82,6 +82,23 @@ class AmplifierLoad:
     output_siemens: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class InnerStages:
+    """Voltages inside a circuit that are limited and are no outputs.
+
+    Attributes:
+        names: What the stages are called in a status, ``"inverter of column 3"``.
+        nodes: Their nodes in the netlist.
+        limit_volt: Largest |voltage| that each delivers or takes, shape (..., stages).
+        remedy: What to do where one exceeds it.
+    """
+
+    names: tuple[str, ...]
+    nodes: tuple[str, ...]
+    limit_volt: Tensor
+    remedy: str
+
+
 class Topology(Protocol):
     """A circuit that holds a matrix.  One file a topology; all functions are pure."""
 
@@ -139,8 +156,11 @@ class Topology(Protocol):
         """The circuit of one chip: sources ``in0``... at ``inputs`` (n,), outputs ``out0``... from ``initial_volt``."""
         ...
 
-    def linear_sde(self, elements: Elements) -> LinearSDE:
-        """The closed-form equations; inputs: the n sources and the constant 1; outputs: the n output voltages."""
+    def linear_sde(self, elements: Elements, *, inner: bool = False) -> LinearSDE:
+        """The closed-form equations; inputs: the n sources and the constant 1; outputs: the n output voltages.
+
+        With ``inner`` the voltages of :meth:`inner_stages` are outputs below them.
+        """
         ...
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
@@ -152,6 +172,10 @@ class Topology(Protocol):
 
     def voltage_limit(self, elements: Elements, hardware: HardwareSpec) -> Tensor:
         """Largest |output voltage| (..., n) that this hardware delivers into these elements; infinite for no limit."""
+        ...
+
+    def inner_stages(self, elements: Elements, hardware: HardwareSpec) -> InnerStages:
+        """The limited stages that are no outputs."""
         ...
 
     def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:

@@ -29,7 +29,8 @@ from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
 from tngd_hw.outcome import MisuseError, Status
 from tngd_hw.problem import LinearProblem
-from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
+from tngd_hw.topologies.base import AmplifierLoad, Design, InnerStages, Quantity, Scales
+from tngd_hw.topologies.inner_stages import no_stages, port_names
 from tngd_hw.topologies.linear_forms import Space
 from tngd_hw.topologies.op_amp_cells import add_noise, add_sources
 from tngd_hw.topologies.resistors_in_netlist import add_resistors, entry_names
@@ -115,8 +116,8 @@ class GmC:
         title = f"transconductor array of {elements.n} nodes, limited to {linear_range_volt:g} V"
         return _netlist(title, elements, inputs, initial_volt, add_limited)
 
-    def linear_sde(self, elements: Elements) -> LinearSDE:
-        """The equation of the module; n states, the voltages of the nodes."""
+    def linear_sde(self, elements: Elements, *, inner: bool = False) -> LinearSDE:
+        """The equation of the module; n states, the voltages of the nodes; with ``inner`` the sources below them."""
         n, elements = elements.n, elements.one_batch()
         C = elements.value(Role.NODE_CAPACITOR)
         array = elements.components[Role.TRANSCONDUCTOR]
@@ -129,10 +130,8 @@ class GmC:
         if thermal:
             strength = torch.sqrt(_thermal_density(elements) / 2)
             current = current + space.white(torch.diag_embed(strength), n * int(injected))
-        numbers = range(n)
-        return space.linear_sde(
-            current / C[..., None], space.state(0, n), [f"in{i}" for i in numbers], [f"out{i}" for i in numbers]
-        )
+        seen = torch.cat([space.state(0, n), space.input()]) if inner else space.state(0, n)
+        return space.linear_sde(current / C[..., None], seen, *port_names(n, _input_stages(n) if inner else ()))
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
         """The voltages themselves."""
@@ -144,6 +143,15 @@ class GmC:
         limit = hardware.transconductors.linear_range_volt
         return torch.full((elements.n,), math.inf if limit is None else limit, dtype=torch.float64)
 
+    def inner_stages(self, elements: Elements, hardware: HardwareSpec) -> InnerStages:
+        """The input transconductors, whose voltages are the sources': linear range as that of the array's."""
+        limit = hardware.transconductors.linear_range_volt
+        if limit is None:
+            return no_stages()
+        names, nodes = (tuple(words) for words in zip(*_input_stages(elements.n), strict=True))
+        remedy = "scale the drive down (larger x_max), or choose transconductors with a larger linear range"
+        return InnerStages(names, nodes, torch.full((elements.n,), limit, dtype=torch.float64), remedy)
+
     def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:
         """Empty: there are no operational amplifiers."""
         del elements
@@ -152,6 +160,10 @@ class GmC:
     def common_mode_rates(self, elements: Elements) -> None:
         """None: every node is an output."""
         del elements
+
+
+def _input_stages(n: int) -> list[tuple[str, str]]:
+    return [(f"input transconductor of row {i}", f"in{i}") for i in range(n)]
 
 
 def _netlist(

@@ -23,7 +23,8 @@ from tngd_hw.netlist import Netlist, NetlistBuilder
 from tngd_hw.outcome import Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.topologies.amplifier_limits import network_loads, planned_limit
-from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
+from tngd_hw.topologies.base import AmplifierLoad, Design, InnerStages, Quantity, Scales
+from tngd_hw.topologies.inner_stages import amplifier_stages, port_names
 from tngd_hw.topologies.op_amp_cells import add_integrators, add_noise, add_sources
 from tngd_hw.topologies.resistors_in_netlist import add_resistors
 from tngd_hw.topologies.signed_array import (
@@ -33,6 +34,7 @@ from tngd_hw.topologies.signed_array import (
     array_scale,
     rail_amplifiers,
     rail_blocks,
+    rail_stages,
     with_leakage,
 )
 from tngd_hw.topologies.spectrum import stable_and_regular
@@ -99,11 +101,10 @@ class Integrator:
         add_noise(build, elements, summing)
         return build.netlist(inputs=names, outputs=outputs)
 
-    def linear_sde(self, elements: Elements) -> LinearSDE:
+    def linear_sde(self, elements: Elements, *, inner: bool = False) -> LinearSDE:
         """See :class:`~tngd_hw.topologies.summing_network.SummingNetwork`; n states ideal, 2 n and the rails real."""
-        n = elements.n
-        names = [f"in{i}" for i in range(n)], [f"out{i}" for i in range(n)]
-        return _network(elements).linear_sde(n, *names)
+        inputs, outputs = port_names(elements.n, rail_stages(elements) if inner else ())
+        return _network(elements).linear_sde(inputs, outputs)
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
         """Capacitors and integrators at ``initial_volt``, the rails settled to it."""
@@ -116,6 +117,10 @@ class Integrator:
             return torch.full((elements.n,), math.inf, dtype=torch.float64)
         gains = _network(elements).stage_voltages(torch.eye(elements.n, dtype=torch.float64))
         return planned_limit(self.amplifier_loads(elements), gains, amplifiers)
+
+    def inner_stages(self, elements: Elements, hardware: HardwareSpec) -> InnerStages:
+        """The amplifiers of the rails."""
+        return amplifier_stages(rail_stages(elements), self.amplifier_loads(elements), hardware.amplifiers)
 
     def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:
         """Row sums, feedback and column sums of the conductances, by role."""

@@ -16,7 +16,8 @@ from tngd_hw.linear_sde.settled import stable_members
 from tngd_hw.netlist import Netlist, NoiseSources
 from tngd_hw.outcome import MisuseError, Outcome, OutcomeError, Status
 from tngd_hw.problem import LinearProblem, as_real_tensor
-from tngd_hw.topologies.base import Design, Scales, Topology
+from tngd_hw.topologies.amplifier_limits import delivered_limit
+from tngd_hw.topologies.base import Design, InnerStages, Scales, Topology
 from tngd_hw.topologies.design_report import DesignReport, design_report
 from tngd_hw.topologies.drive import Drive, put_on
 from tngd_hw.topologies.mapping_report import MappingReport, mapping_report
@@ -99,6 +100,19 @@ class LoadedChip:
     def voltage_limit(self) -> Tensor:
         """Largest |output voltage| of every node, shape (..., n); infinite where nothing limits it."""
         return self.topology.voltage_limit(self.elements, self.chip.hardware)
+
+    @cached_property
+    def delivered_limit(self) -> Tensor:
+        """Largest |output voltage| that the amplifier of each node delivers, whatever the others do, shape (..., n)."""
+        amplifiers, loads = self.chip.hardware.amplifiers, self.topology.amplifier_loads(self.elements)
+        if amplifiers is None or not loads:
+            return self.voltage_limit
+        return delivered_limit(loads, amplifiers)[..., : self.n]
+
+    @cached_property
+    def inner_stages(self) -> InnerStages:
+        """The limited voltages inside the circuit that are no outputs."""
+        return self.topology.inner_stages(self.elements, self.chip.hardware)
 
     @cached_property
     def circuit_statuses(self) -> tuple[Status, ...]:
@@ -193,10 +207,13 @@ class LoadedChip:
         own = drive.chip(chip)
         return self.topology.netlist(elements, own.inputs, own.initial_volt)
 
-    def linear_sde(self, chips: slice | None = None) -> LinearSDE:
-        """The closed-form equations of this chip's circuit, batched over chips, or over those of ``chips``."""
+    def linear_sde(self, chips: slice | None = None, *, inner: bool = False) -> LinearSDE:
+        """The closed-form equations of this chip's circuit, batched over chips, or over those of ``chips``.
+
+        With ``inner`` the voltages of :attr:`inner_stages` are outputs below the n outputs.
+        """
         elements = self.elements if chips is None else self.elements.chip(chips)
-        sde = self.topology.linear_sde(elements)
+        sde = self.topology.linear_sde(elements, inner=inner)
         if elements.noise_bandwidth_hz is not None:
             sde = with_noise_bandwidth(sde, elements.noise_bandwidth_hz)
         bank = elements.amplifier_bank()

@@ -37,13 +37,14 @@ from tngd_hw.linear_sde.gaussian import square_root
 from tngd_hw.netlist import Kind, Netlist, NetlistBuilder
 from tngd_hw.outcome import Outcome, Status
 from tngd_hw.problem import LinearProblem
-from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
+from tngd_hw.topologies.base import AmplifierLoad, Design, InnerStages, Quantity, Scales
 from tngd_hw.topologies.diagonal_dominance import (
     dominance_margins,
     dominating_scaling,
     floating_rows,
     rows_in_words,
 )
+from tngd_hw.topologies.inner_stages import no_stages
 from tngd_hw.topologies.op_amp_cells import add_noise
 from tngd_hw.topologies.signed_array import resistor_array
 from tngd_hw.topologies.spectrum import spectrum, stable_and_regular
@@ -146,8 +147,9 @@ class PassiveRC:
         add_noise(build, elements, nodes.T.reshape(-1))
         return build.netlist(inputs=sources, outputs=outputs)
 
-    def linear_sde(self, elements: Elements) -> LinearSDE:
+    def linear_sde(self, elements: Elements, *, inner: bool = False) -> LinearSDE:
         """C dv/dt = -L v + I with the nodal conductances L; states p, then m: n on a single rail, 2 n on two."""
+        del inner
         n, rails = elements.n, rail_count(elements)
         elements = elements.one_batch()
         capacitance = by_node(elements, Role.NODE_CAPACITOR)
@@ -180,6 +182,11 @@ class PassiveRC:
         """Infinite: nothing saturates."""
         del hardware
         return torch.full((elements.n,), math.inf, dtype=torch.float64)
+
+    def inner_stages(self, elements: Elements, hardware: HardwareSpec) -> InnerStages:
+        """None: the circuit is passive."""
+        del elements, hardware
+        return no_stages()
 
     def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:
         """Empty: there are no amplifiers."""

@@ -25,7 +25,8 @@ from tngd_hw.linear_sde.dense import solve
 from tngd_hw.netlist import Netlist
 from tngd_hw.outcome import Outcome, Status
 from tngd_hw.problem import LinearProblem
-from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
+from tngd_hw.topologies.base import AmplifierLoad, Design, InnerStages, Quantity, Scales
+from tngd_hw.topologies.inner_stages import no_stages
 from tngd_hw.topologies.rlc_circuit import rlc_equations, rlc_initial_state, rlc_netlist
 from tngd_hw.topologies.spectrum import stable_and_regular
 
@@ -124,8 +125,9 @@ class RlcSpu:
         """Nodes ``out0`` ...: a cell each, capacitors ``c_i_j`` between them, current sources ``in0`` into them."""
         return rlc_netlist(elements, inputs, initial_volt)
 
-    def linear_sde(self, elements: Elements) -> LinearSDE:
+    def linear_sde(self, elements: Elements, *, inner: bool = False) -> LinearSDE:
         """States: node voltages, inductor currents, and with switches the coupling capacitors' own voltages."""
+        del inner
         return rlc_equations(elements)
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
@@ -136,6 +138,11 @@ class RlcSpu:
         """None: the cells are passive."""
         del hardware
         return torch.full((elements.n,), math.inf, dtype=torch.float64)
+
+    def inner_stages(self, elements: Elements, hardware: HardwareSpec) -> InnerStages:
+        """None: the circuit is passive."""
+        del elements, hardware
+        return no_stages()
 
     def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:
         """There are none."""

@@ -32,6 +32,7 @@ __all__ = [
     "array_scale",
     "rail_amplifiers",
     "rail_blocks",
+    "rail_stages",
     "resistor_array",
     "with_leakage",
 ]
@@ -97,6 +98,13 @@ def array_inventory(layout: Layout) -> dict[Role, tuple[int, int]]:
 def rail_amplifiers(n: int, encoding: Encoding) -> dict[Role, int]:
     """How many amplifiers make the rails."""
     return {Role.INVERTER_AMPLIFIER: n} if encoding is Encoding.BALANCED else {Role.REFERENCE_AMPLIFIER: 1}
+
+
+def rail_stages(elements: Elements) -> list[tuple[str, str]]:
+    """Name and node of every amplifier of the rails, in their order."""
+    if Role.REFERENCE_FEEDBACK in elements.components:
+        return [("reference amplifier", "ref")]
+    return [(f"inverter of column {j}", f"inv{j}") for j in range(elements.n)]
 
 
 def rail_blocks(elements: Elements) -> Tensor:

@@ -114,8 +114,8 @@ class SummingNetwork:
     def _stages(self) -> int:
         return self.amplifiers - self.integrators
 
-    def linear_sde(self, output_count: int, input_names: Sequence[str], output_names: Sequence[str]) -> LinearSDE:
-        """The equations; inputs: the sources, then the constant 1; outputs: the first ``output_count`` amplifiers.
+    def linear_sde(self, input_names: Sequence[str], output_names: Sequence[str]) -> LinearSDE:
+        """The equations; inputs: the sources, then the constant 1; outputs: as many amplifiers as there are names.
 
         States: integrator outputs (ideal), or capacitor voltages, then summing nodes that have a capacitance, then all
         amplifier outputs (real).  The injected noise stands first in B.
@@ -131,7 +131,7 @@ class SummingNetwork:
             space, change, output = equations_with_input_poles(self)
         else:
             space, change, output = self._real(self.bank)
-        return space.linear_sde(change, output[..., :output_count, :], input_names, output_names)
+        return space.linear_sde(change, output[..., : len(output_names), :], input_names, output_names)
 
     def _ideal(self) -> tuple[Space, Tensor, Tensor]:
         """States: the outputs of the integrators."""

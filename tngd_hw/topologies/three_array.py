@@ -40,10 +40,11 @@ from tngd_hw.netlist import Netlist
 from tngd_hw.outcome import Outcome, Status
 from tngd_hw.problem import LinearProblem
 from tngd_hw.topologies.amplifier_limits import network_loads, planned_limit
-from tngd_hw.topologies.base import AmplifierLoad, Design, Quantity, Scales
+from tngd_hw.topologies.base import AmplifierLoad, Design, InnerStages, Quantity, Scales
+from tngd_hw.topologies.inner_stages import amplifier_stages, port_names
 from tngd_hw.topologies.jacobian_factors import block_diagonal, factored, factors_exist
 from tngd_hw.topologies.signed_array import resistor_array
-from tngd_hw.topologies.three_array_circuit import three_array_netlist, three_array_network
+from tngd_hw.topologies.three_array_circuit import three_array_netlist, three_array_network, three_array_stages
 
 __all__ = ["ThreeArray"]
 
@@ -136,14 +137,13 @@ class ThreeArray:
         """Nodes ``out``, ``inv``, ``sum`` of v, ``jac``, ``jacinv``, ``jacsum`` of u, ``hes`` ... of w."""
         return three_array_netlist(elements, inputs, initial_volt)
 
-    def linear_sde(self, elements: Elements) -> LinearSDE:
+    def linear_sde(self, elements: Elements, *, inner: bool = False) -> LinearSDE:
         """See :class:`~tngd_hw.topologies.summing_network.SummingNetwork`; N states ideal, 3 N + 4 m real.
 
         Cost: memory (3 N + 4 m)^2 numbers.
         """
-        numbers = range(elements.n)
-        names = [f"in{i}" for i in numbers], [f"out{i}" for i in numbers]
-        return three_array_network(elements).linear_sde(elements.n, *names)
+        inputs, outputs = port_names(elements.n, three_array_stages(elements) if inner else ())
+        return three_array_network(elements).linear_sde(inputs, outputs)
 
     def initial_state(self, elements: Elements, initial_volt: Tensor) -> Tensor:
         """Capacitors and integrators at ``initial_volt``, both stages and all inverters settled to it."""
@@ -160,6 +160,10 @@ class ThreeArray:
         network = three_array_network(elements)
         gains = network.stage_voltages(torch.eye(elements.n, dtype=torch.float64))
         return planned_limit(network_loads(network, elements.counts), gains, hardware.amplifiers)
+
+    def inner_stages(self, elements: Elements, hardware: HardwareSpec) -> InnerStages:
+        """The inverters of the nodes, both stages, and theirs."""
+        return amplifier_stages(three_array_stages(elements), self.amplifier_loads(elements), hardware.amplifiers)
 
     def amplifier_loads(self, elements: Elements) -> Mapping[Role, AmplifierLoad]:
         """Row sums, feedback and column sums of the conductances, by role."""

@@ -29,14 +29,14 @@ from tngd_hw.topologies.resistors_in_netlist import add_resistors
 from tngd_hw.topologies.signed_array import with_leakage
 from tngd_hw.topologies.summing_network import SummingNetwork
 
-__all__ = ["three_array_netlist", "three_array_network"]
+__all__ = ["three_array_netlist", "three_array_network", "three_array_stages"]
 
 _Nodes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of amplifiers with its inverters: the roles of their parts, and the names of its rails in the netlist."""
+    """A row of amplifiers with its inverters: roles of their parts, rails in the netlist, and what they are called."""
 
     amplifier: Role
     inverter: Role
@@ -45,18 +45,20 @@ class _Row:
     direct: str
     inverted: str
     summing: str
+    called: str
 
 
 _V = _Row(
-    Role.INTEGRATOR_AMPLIFIER, Role.INVERTER_AMPLIFIER, Role.INVERTER_INPUT, Role.INVERTER_FEEDBACK, "out", "inv", "sum"
-)
+    Role.INTEGRATOR_AMPLIFIER, Role.INVERTER_AMPLIFIER, Role.INVERTER_INPUT, Role.INVERTER_FEEDBACK,
+    "out", "inv", "sum", "column",
+)  # fmt: skip
 _U = _Row(
     Role.JACOBIAN_AMPLIFIER, Role.JACOBIAN_INVERTER_AMPLIFIER, Role.JACOBIAN_INVERTER_INPUT,
-    Role.JACOBIAN_INVERTER_FEEDBACK, "jac", "jacinv", "jacsum",
+    Role.JACOBIAN_INVERTER_FEEDBACK, "jac", "jacinv", "jacsum", "J stage row",
 )  # fmt: skip
 _W = _Row(
     Role.HESSIAN_AMPLIFIER, Role.HESSIAN_INVERTER_AMPLIFIER, Role.HESSIAN_INVERTER_INPUT,
-    Role.HESSIAN_INVERTER_FEEDBACK, "hes", "hesinv", "hessum",
+    Role.HESSIAN_INVERTER_FEEDBACK, "hes", "hesinv", "hessum", "H stage row",
 )  # fmt: skip
 _ROWS = (_V, _U, _W)
 _ARRAYS = ((Role.JACOBIAN, _V, _U), (Role.HESSIAN, _U, _W), (Role.TRANSPOSE, _W, _V))
@@ -64,6 +66,17 @@ _ARRAYS = ((Role.JACOBIAN, _V, _U), (Role.HESSIAN, _U, _W), (Role.TRANSPOSE, _W,
 
 _OWN = ((Role.DAMPING, _V), (Role.JACOBIAN_FEEDBACK, _U), (Role.HESSIAN_FEEDBACK, _W))
 """Resistors from the output of an amplifier to its own summing node."""
+
+
+def three_array_stages(elements: Elements) -> list[tuple[str, str]]:
+    """Name and node of every amplifier behind those of the nodes, in the order of :func:`three_array_network`."""
+    stages: list[tuple[str, str]] = []
+    for row in _ROWS:
+        numbers = range(elements.counts[row.amplifier])
+        if row is not _V:
+            stages += [(f"{row.called} {k}", f"{row.direct}{k}") for k in numbers]
+        stages += [(f"inverter of {row.called} {k}", f"{row.inverted}{k}") for k in numbers]
+    return stages
 
 
 def three_array_network(elements: Elements) -> SummingNetwork:
