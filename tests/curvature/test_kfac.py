@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tngd_hw.curvature import Fisher, KFACBlock, KFACDamping, kfac_factors
-from tngd_hw.outcome import MisuseError
+from tngd_hw.outcome import MisuseError, OutcomeError
 
 _CLASSES = torch.tensor([2, 0, 1])
 _CE = nn.CrossEntropyLoss()
@@ -269,6 +269,9 @@ def test_a_factor_of_zero_has_no_scale():
         zero.solve(0)
     with pytest.raises(MisuseError, match="damping = nan"):
         zero.damped_factors(float("nan"))
+    one = torch.ones(3, 3, dtype=torch.float64)
+    with pytest.raises(OutcomeError, match=r"singular: a factor of layer layer is not positive definite"):
+        _block(one, one, one).solve(1e-40)
 
 
 class _Wrapped(nn.Module):

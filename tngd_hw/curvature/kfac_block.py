@@ -20,7 +20,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from tngd_hw.outcome import MisuseError
+from tngd_hw.outcome import MisuseError, Outcome, OutcomeError, Status
 
 __all__ = ["KFACBlock", "KFACDamping"]
 
@@ -38,8 +38,8 @@ class KFACBlock:
 
     Attributes:
         layer: Name of the module, "" for the model itself.
-        A: Input factor, shape (d_A, d_A); the bias, where trainable, is the last row and column.
-        G: Output factor, shape (d_G, d_G).
+        A: Input factor, symmetric, shape (d_A, d_A); the bias, where trainable, is the last row and column.
+        G: Output factor, symmetric, shape (d_G, d_G).
         V: Gradient as a matrix, shape (d_G, d_A), the bias in the last column.
         weight_shape: Of the trainable weight, or None where only the bias is.
         has_bias: Whether the last column is the bias.
@@ -79,18 +79,19 @@ class KFACBlock:
 
         Raises:
             MisuseError: damping not above 0.
+            OutcomeError: SINGULAR: a damping so small that rounding makes a factor indefinite (FACTORED).
 
-        Cost: two eigenvalue problems, d_A^3 and d_G^3.
+        Cost: Cholesky, (d_A^3 + d_G^3)/3, where FACTORED; two eigenvalue problems, measured at ten times
+        that, where EXACT.
         """
-        _check_damping(damping)
-        (a, Q_A), (g, Q_G) = (_eigenbasis(factor) for factor in (self.A, self.G))
         match rule:
             case KFACDamping.FACTORED:
-                root = math.sqrt(damping)
-                divisor = (g * self.pi + root)[:, None] * (a / self.pi + root)
+                A, G = self.damped_factors(damping)
+                return self._cholesky_solve(A, self._cholesky_solve(G, self.V).mT).mT
             case KFACDamping.EXACT:
-                divisor = g[:, None] * a + damping
-        return Q_G @ ((Q_G.mT @ self.V @ Q_A) / divisor) @ Q_A.mT
+                _check_damping(damping)
+                (a, Q_A), (g, Q_G) = (_eigenbasis(factor) for factor in (self.A, self.G))
+                return Q_G @ ((Q_G.mT @ self.V @ Q_A) / (g[:, None] * a + damping)) @ Q_A.mT
 
     def pieces(self, X: Tensor) -> dict[str, Tensor]:
         """A matrix (d_G, d_A) as tensors of the parameters' shapes, by the model's names; the weight first."""
@@ -112,10 +113,17 @@ class KFACBlock:
         order = torch.cat([piece.reshape(-1) for piece in self.pieces(place).values()])
         return torch.kron(self.G, self.A)[order][:, order]
 
+    def _cholesky_solve(self, matrix: Tensor, B: Tensor) -> Tensor:
+        root, flag = cast("tuple[Tensor, Tensor]", torch.linalg.cholesky_ex(matrix))
+        if int(flag) != 0:
+            detail = f"a factor of layer {self.layer or 'of the model itself'} is not positive definite in float64"
+            raise OutcomeError(Status(Outcome.SINGULAR, detail, "raise the damping"))
+        return torch.cholesky_solve(B, root)
+
 
 def _eigenbasis(factor: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues, at least 0, and eigenvectors of a positive semidefinite matrix."""
-    values, vectors = cast("tuple[Tensor, Tensor]", torch.linalg.eigh((factor + factor.mT) / 2))
+    values, vectors = cast("tuple[Tensor, Tensor]", torch.linalg.eigh(factor))
     return values.clamp_min(0.0), vectors
 
 

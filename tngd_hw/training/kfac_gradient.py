@@ -108,8 +108,9 @@ class KFACMethod:
 
         Raises:
             MisuseError: What ``kfac_factors`` refuses, a damping not above 0.
+            OutcomeError: A damping too small for float64, with the layer.
 
-        Cost: that of ``kfac_factors``, and two eigenvalue problems a layer.
+        Cost: that of ``kfac_factors``, and of a ``KFACBlock.solve`` a layer.
         """
         del state, step
         factors = kfac_factors(model, loss, batch, fisher=self.fisher)
