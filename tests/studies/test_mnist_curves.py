@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from real_data import needs_data
 
-from tngd_hw.studies.mnist_curves import Curve, curve_figure, curves_of, main, run_cells
+from tngd_hw.studies.curves import Curve, curves_of
+from tngd_hw.studies.mnist_curves import curve_figure, main, run_cells
 from tngd_hw.studies.mnist_runs import DAMPING, GROUPS, flat_gain
 from tngd_hw.tasks import MNIST_FILES
 from tngd_hw.training import AnalogStart
