@@ -90,7 +90,8 @@ def krylov_noise(
         z = torch.from_numpy(generator.standard_normal(size))
         root = math.sqrt(noise)
         return _symmetric(product, root * z, seconds, tolerance, most)
-    box = box_around(product, adjoint, size, most // 2, 1.0 / seconds)
+    rounding = max(0.1 * _ASYMMETRY, 1e-3 * tolerance)
+    box = box_around(product, adjoint, size, most // 2, 1.0 / seconds, rounding=rounding)
     left = max(1, most - box.products)
 
     def draw(rows: int) -> Tensor:

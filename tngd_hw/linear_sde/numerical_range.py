@@ -34,7 +34,9 @@ class Box:
     products: int
 
 
-def box_around(product: Product, adjoint: Product, size: int, budget: int, resolution: float) -> Box:
+def box_around(
+    product: Product, adjoint: Product, size: int, budget: int, resolution: float, *, rounding: float = 1e-9
+) -> Box:
     """Find the box by Lanczos with the symmetric and the antisymmetric part, from one fixed random start each.
 
     The extreme Ritz values are moved outwards by the norms of their residuals and by a little more (a tenth of
@@ -48,6 +50,7 @@ def box_around(product: Product, adjoint: Product, size: int, budget: int, resol
         size: N.
         budget: Largest number of products, both kinds together.
         resolution: Wanted accuracy of the right edge, 1/s.
+        rounding: Relative difference of w . F v and F^T w . v that counts as rounding.
 
     Returns:
         A :class:`Box`.  Cost at most 480 products, O(N) memory times the number of steps of one run.
@@ -59,7 +62,7 @@ def box_around(product: Product, adjoint: Product, size: int, budget: int, resol
     """
     starts = np.random.default_rng(0).standard_normal((2, size))
     first, second = torch.from_numpy(starts[0]), torch.from_numpy(starts[1])
-    _check_adjoint(product, adjoint, first, second)
+    _check_adjoint(product, adjoint, (first, second), rounding)
     steps = max(2, min(_MOST, (budget - 2) // 4))
     left, right, used = _symmetric_edges(lambda v: 0.5 * (product(v) + adjoint(v)), first, steps, resolution)
     height, more = _skew_norm(lambda v: 0.5 * (product(v) - adjoint(v)), second, steps, 0.05 * (right - left))
@@ -68,11 +71,12 @@ def box_around(product: Product, adjoint: Product, size: int, budget: int, resol
     return Box(left, right, height, 2 + 2 * (used + more))
 
 
-def _check_adjoint(product: Product, adjoint: Product, first: Tensor, second: Tensor) -> None:
+def _check_adjoint(product: Product, adjoint: Product, vectors: tuple[Tensor, Tensor], rounding: float) -> None:
+    first, second = vectors
     forth, back = checked_product(product, first), checked_product(adjoint, second)
     scale = norm(forth) * norm(second) + norm(back) * norm(first)
     difference = abs(float(second @ forth - back @ first))
-    if difference > 1e-9 * scale:
+    if difference > rounding * scale:
         raise MisuseError(f"adjoint is not the transpose of product: w . F v and F^T w . v differ by {difference:.3g}")
 
 

@@ -1,6 +1,7 @@
 """Numbers to parameters: natural gradients from a chip, the TNGD optimizer, loops and digital controls."""
 
 from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver
+from tngd_hw.training.array_device import ArrayDevice, ArrayGradient
 from tngd_hw.training.baselines import DigitalOptimizer, LearningRateSearch, search_learning_rate, train_digital
 from tngd_hw.training.block_gradient import BlockChip, BlockGradient
 from tngd_hw.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -24,6 +25,8 @@ __all__ = [
     "AnalogSolve",
     "AnalogSolver",
     "AnalogStart",
+    "ArrayDevice",
+    "ArrayGradient",
     "BlockChip",
     "BlockGradient",
     "Checkpoint",

@@ -97,6 +97,7 @@ def run_schedule(
     schedule: AnalogSchedule,
     *,
     previous: Tensor | None = None,
+    adjoint: Product | None = None,
     seed: int = 0,
     use: int = 0,
 ) -> Relaxed:
@@ -107,6 +108,7 @@ def run_schedule(
         g: The gradient, shape (N,), float64.
         schedule: What to do.
         previous: Where the device is, shape (N,), or None at the first step.
+        adjoint: v -> A^T v, for the noise of an A that is not symmetric.
         seed: Seed of the noise.
         use: Number of the step.
 
@@ -118,7 +120,7 @@ def run_schedule(
             f"previous has shape {tuple(previous.shape)}, the gradient {tuple(g.shape)}: "
             "the device belongs to another model; start it anew"
         )
-    motion = (product, g)
+    motion = _Motion(product, g, adjoint)
     x, total = _start(schedule, g, previous), torch.zeros_like(g)
     products, error, status = 0, 0.0, Status()
     times = [schedule.duration_tau] + [schedule.spacing_tau] * (schedule.readouts - 1)
@@ -143,29 +145,39 @@ def _start(schedule: AnalogSchedule, g: Tensor, previous: Tensor | None) -> Tens
 
 
 def _stretch(
-    motion: tuple[Product, Tensor], x0: Tensor, t: float, schedule: AnalogSchedule, address: tuple[int, int, int]
+    motion: _Motion, x0: Tensor, t: float, schedule: AnalogSchedule, address: tuple[int, int, int]
 ) -> _Stretch:
     """Mean and noise on (A, g) over one stretch; ``address`` is (seed, step, number of the stretch)."""
-    product, g = motion
-    tolerance, budget = schedule.tolerance, schedule.max_products
-
-    def drift(v: Tensor) -> Tensor:
-        return -product(v)
-
-    mean = krylov_mean(drift, t, x0=x0, w=g, tolerance=tolerance, max_products=budget)
+    g, tolerance, budget = motion.g, schedule.tolerance, schedule.max_products
+    mean = krylov_mean(motion.drift, t, x0=x0, w=g, tolerance=tolerance, max_products=budget)
     if schedule.kappa == 0:
         return _Stretch(mean.value, mean.error, mean.products, mean.status)
     seed, use, number = address
-    generator = stream(seed, f"training.relaxation.{number}", use=use)
     noise = krylov_noise(
-        drift,
+        motion.drift,
         t,
         size=len(g),
         noise=2 * schedule.kappa,
-        generator=generator,
+        generator=stream(seed, f"training.relaxation.{number}", use=use),
+        adjoint=None if motion.adjoint is None else motion.backward,
         tolerance=tolerance,
         max_products=budget,
     )
     status = noise.status if mean.status.ok else mean.status
     value = mean.value + noise.value.to(g.device)
     return _Stretch(value, mean.error + noise.error, mean.products + noise.products, status)
+
+
+@dataclass(frozen=True, eq=False)
+class _Motion:
+    """dx = -(A x - g) dt."""
+
+    product: Product
+    g: Tensor
+    adjoint: Product | None
+
+    def drift(self, v: Tensor) -> Tensor:
+        return -self.product(v)
+
+    def backward(self, v: Tensor) -> Tensor:
+        return -self.product(v) if self.adjoint is None else -self.adjoint(v)
