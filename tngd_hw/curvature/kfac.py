@@ -191,5 +191,5 @@ def _block(layer: KFACLayer, seen: LayerPass, G: Tensor, gradients: dict[str, Te
     if layer.has_bias:
         columns.append(gradients[layer.parameter_name("bias")][:, None])
     shape = layer.module.weight.shape if layer.has_weight else None
-    A, G = ((factor + factor.mT) / 2 for factor in (seen.A, G))  # BLAS need not round both halves alike
-    return KFACBlock(layer.name, A, G, torch.cat(columns, dim=1), shape, layer.has_bias, transposed)
+    A, symmetric_G = ((factor + factor.mT) / 2 for factor in (seen.A, G))  # BLAS need not round both halves alike
+    return KFACBlock(layer.name, A, symmetric_G, torch.cat(columns, dim=1), shape, layer.has_bias, transposed)
