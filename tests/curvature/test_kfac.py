@@ -267,6 +267,8 @@ def test_a_factor_of_zero_has_no_scale():
     _close(zero.solve(0.25, KFACDamping.EXACT), _random(2, 3) / 0.25)
     with pytest.raises(MisuseError, match="damping = 0"):
         zero.solve(0)
+    with pytest.raises(MisuseError, match="rule = 'exact'"):
+        zero.solve(0.1, "exact")
     with pytest.raises(MisuseError, match="damping = nan"):
         zero.damped_factors(float("nan"))
     one = torch.ones(3, 3, dtype=torch.float64)
@@ -355,3 +357,5 @@ def test_tied_layers_and_drawn_targets_are_refused():
         kfac_factors(model, _CE, batch)
     with pytest.raises(MisuseError, match=r"fisher = Fisher.MONTE_CARLO"):
         kfac_factors(model, _CE, batch, fisher=Fisher.MONTE_CARLO)
+    with pytest.raises(MisuseError, match=r"fisher = true"):
+        kfac_factors(model, _CE, batch, fisher="true")

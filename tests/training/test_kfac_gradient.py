@@ -7,7 +7,7 @@ from small_network import DAMPING, small_case
 from torch import Tensor, nn
 
 from tngd_hw.curvature import Fisher, KFACBlock, KFACDamping, kfac_factors
-from tngd_hw.engines import Behavioral, Ideal, StateSpace
+from tngd_hw.engines import Behavioral, Ideal, Ngspice, StateSpace
 from tngd_hw.hardware import HardwareSpec, presets
 from tngd_hw.outcome import MisuseError, OutcomeError
 from tngd_hw.topologies import manufacture
@@ -63,6 +63,16 @@ def test_two_circuits_give_a_filter_on_either_side_of_the_gradient(engine, t):
     torch.testing.assert_close(found.gradient, filled(model), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.ngspice
+def test_ngspice_runs_one_right_hand_side_after_the_other():
+    block = random_block()
+    found = kfac_solve(solver(0.7, Ngspice()), block, damping=DAMPING)
+    expected = answer(block, 0.7)
+    assert np.linalg.norm(found.X.numpy() - expected) < 1e-4 * np.linalg.norm(expected)
+    assert (len(found.first), len(found.second)) == (2, 3)
+    assert len({solve.trajectory.seed for solve in found.first + found.second}) == 5
+
+
 def test_a_long_time_gives_the_digital_answer():
     model, batch = small_case()
     chip = KFACChip(solver(150.0)).natural_gradient(model, LOSS, batch, damping=DAMPING)
@@ -83,7 +93,7 @@ def test_it_uses_one_die_for_one_run_a_row_and_a_column():
     model, batch = small_case()
     plan = solver()
     found = KFACChip(plan).natural_gradient(model, LOSS, batch, damping=DAMPING)
-    used = [solve for pair in found.solves for solve in (pair.first, pair.second)]
+    used = [solve for pair in found.solves for solve in pair.first + pair.second]
     assert [tuple(solve.estimate.value.shape) for solve in used] == [(3, 3), (3, 3), (4, 4), (4, 4)]
     assert all(solve.loaded.chip is plan.chip for solve in used)
     log = found.log()
@@ -117,7 +127,7 @@ def test_converters_see_every_right_hand_side_at_the_same_scale():
     rough = HardwareSpec.from_dict(document)
     V = torch.tensor([[1.0, -2.0, 0.5], [3e-5, 1e-5, -2e-5]], dtype=torch.float64)
     perfect, read = (kfac_solve(solver(hardware=spec), random_block(V=V), damping=DAMPING) for spec in (None, rough))
-    exact, found = perfect.first.estimate.value, read.first.estimate.value
+    exact, found = perfect.first[0].estimate.value, read.first[0].estimate.value
     errors = (found - exact).norm(dim=0) / exact.norm(dim=0)
     assert float(errors.min()) > 1e-6
     assert float(errors.max()) < 0.02
@@ -139,7 +149,7 @@ def test_noise_differs_between_circuits_and_steps_and_repeats_with_the_seed():
 
     assert torch.equal(direction(0).direction, direction(0).direction)
     assert not torch.equal(direction(0).direction, direction(1).direction)
-    seeds = {solve.trajectory.seed for pair in direction(0).solves for solve in (pair.first, pair.second)}
+    seeds = {solve.trajectory.seed for pair in direction(0).solves for solve in pair.first + pair.second}
     assert len(seeds) == 4
 
 

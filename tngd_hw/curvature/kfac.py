@@ -111,8 +111,8 @@ def kfac_factors(
     Cost: three forward and d_z + 1 reverse passes (empirical: two); rows d_A^2 and rows d_z d_G^2 a layer; memory
     8 (d_A^2 + d_G^2) bytes a layer, d_A of an Embedding being its number of tokens.
     """
-    if fisher is Fisher.MONTE_CARLO:
-        raise MisuseError("fisher = Fisher.MONTE_CARLO: K-FAC here takes Fisher.TRUE, exactly, or Fisher.EMPIRICAL")
+    if fisher not in (Fisher.TRUE, Fisher.EMPIRICAL):
+        raise MisuseError(f"fisher = {fisher}: K-FAC here takes Fisher.TRUE, without drawing, or Fisher.EMPIRICAL")
     inputs, targets = check_pair(batch)
     trainable = trainable_parameters(model)
     check_inputs(inputs, next(iter(trainable.values())).dtype)

@@ -78,12 +78,14 @@ class KFACBlock:
         """X, shape (d_G, d_A), with the damped block times X equal to V.
 
         Raises:
-            MisuseError: damping not above 0.
+            MisuseError: damping not above 0, a rule that is none.
             OutcomeError: SINGULAR: a damping so small that rounding makes a factor indefinite (FACTORED).
 
         Cost: Cholesky, (d_A^3 + d_G^3)/3, where FACTORED; two eigenvalue problems, measured at ten times
         that, where EXACT.
         """
+        if not isinstance(rule, KFACDamping):
+            raise MisuseError(f"rule = {rule!r}: give KFACDamping.FACTORED or KFACDamping.EXACT")
         match rule:
             case KFACDamping.FACTORED:
                 A, G = self.damped_factors(damping)

@@ -26,8 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from tngd_hw.curvature import Fisher, KFACBlock, KFACDamping, KFACFactors, kfac_factors
+from tngd_hw.engines import Ngspice, PySpice
 from tngd_hw.outcome import MisuseError
 from tngd_hw.problem import LinearProblem
+from tngd_hw.random import derived_seed
 from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver
 from tngd_hw.training.digital_gradient import DigitalGradient
 from tngd_hw.training.method import Batch, Loss, check_step, fill_gradients
@@ -42,13 +44,15 @@ class KFACSolve:
 
     Attributes:
         X: The answer, shape (d_G, d_A).
-        first: The run with the factor A, one right-hand side a row of V.
-        second: The run with the factor G, one right-hand side a column.
+        first: Runs with the factor A, one right-hand side a row of V.
+        second: Runs with the factor G, one right-hand side a column.
+
+    A single entry holds all right-hand sides, or, of the engines that write decks, each entry holds one.
     """
 
     X: Tensor
-    first: AnalogSolve
-    second: AnalogSolve
+    first: tuple[AnalogSolve, ...]
+    second: tuple[AnalogSolve, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +84,8 @@ class KFACGradient:
 
     def log(self) -> Mapping[str, float]:
         """``peak_volt``, the largest of all runs, ``runs``, and ``total_tau_s``, their time constants summed."""
-        used = [solve for pair in self.solves for solve in (pair.first, pair.second)]
-        runs = [float(solve.estimate.value.shape[-1]) for solve in used]
+        used = [solve for pair in self.solves for solve in pair.first + pair.second]
+        runs = [float(solve.estimate.value[0].numel()) for solve in used]
         return {
             "peak_volt": max(float(solve.trajectory.voltage_volt.abs().max()) for solve in used),
             "runs": sum(runs),
@@ -127,8 +131,7 @@ class KFACChip:
     step are sum_l (d_G + d_A).
 
     Attributes:
-        solver: Die, engine, analog time, noise; ``start`` ZERO.  The engine takes several right-hand sides at a time:
-            ``Ideal``, ``Behavioral``, ``StateSpace``.
+        solver: Die, engine, analog time, noise; ``start`` ZERO.
         fisher: Which curvature (see :func:`tngd_hw.curvature.kfac_factors`).
 
     Raises:
@@ -154,7 +157,8 @@ class KFACChip:
             MisuseError: What ``kfac_factors`` and the chip refuse, a damping not above 0.
             OutcomeError: The chip gave no usable answer, with the step, the layer and the factor.
 
-        Cost: that of ``kfac_factors``, and a program and an engine run a factor.
+        Cost: that of ``kfac_factors``, and a program and an engine run a factor; of engines that write decks, a
+        program and an engine run a right-hand side.
         """
         del state
         factors = kfac_factors(model, loss, batch, fisher=self.fisher)
@@ -190,11 +194,17 @@ def kfac_solve(solver: AnalogSolver, block: KFACBlock, *, damping: float, step: 
 
 def _columns(
     solver: AnalogSolver, problem: LinearProblem, *, step: int, part: int, where: str
-) -> tuple[Tensor, AnalogSolve]:
+) -> tuple[Tensor, tuple[AnalogSolve, ...]]:
     """F(t) B for the right-hand sides B of the problem, shape (n, k), each driven at length 1."""
     assert problem.b is not None
     lengths = cast("Tensor", torch.linalg.vector_norm(problem.b, dim=0))
-    unit = LinearProblem(problem.A, problem.b / torch.where(lengths > 0, lengths, 1.0))
-    solve = solver.solve(unit, step, part=part)
-    check_step(solve.estimate.status, step, where)
-    return solve.estimate.value * lengths, solve
+    B = problem.b / torch.where(lengths > 0, lengths, 1.0)
+    uses: list[tuple[Tensor, int]] = [(B, part)]
+    if isinstance(solver.engine, Ngspice | PySpice):  # a deck has one right-hand side
+        uses = [(column, derived_seed(part, "kfac.column", k)) for k, column in enumerate(B.T)]
+    solves: list[AnalogSolve] = []
+    for b, use in uses:
+        solves.append(solver.solve(LinearProblem(problem.A, b), step, part=use))
+        check_step(solves[-1].estimate.status, step, where)
+    answers = [solve.estimate.value.reshape(len(B), -1) for solve in solves]
+    return torch.cat(answers, dim=1) * lengths, tuple(solves)
