@@ -179,10 +179,22 @@ class Adc(Part):
         Returns:
             Shape (chips, samples, n, k), and (chips,).  Cost: O(entries).
         """
+        return self.levels(self.seen(volt, draws, noise), draws)
+
+    def seen(self, volt: Tensor, draws: Draws, noise: Tensor | None) -> Tensor:
+        """u, what is to be quantised: linear in ``volt``, channel by channel; arguments as :meth:`reading`."""
         seen = volt * (1.0 + _channels(draws, "gain", Role.ADC, volt)) + _channels(draws, "offset", Role.ADC, volt)
-        seen = seen if noise is None else seen + self.noise_volt_std * noise
+        return seen if noise is None else seen + self.noise_volt_std * noise
+
+    def levels(self, seen: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The readings of u, and the share of them that was clipped, by chip; shapes as :meth:`reading`."""
         full_scale = _full_scale(self, seen)
         return _limited(self, seen + _bow(self, seen, full_scale, draws, Role.ADC), full_scale)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether a reading is u itself: there are no levels and no ends of a range."""
+        return self.bits is None and self.range is Range.CALIBRATED
 
 
 def quantised(volt: Tensor, bits: int | None, full_scale: float | Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from tngd_hw.random import stream
 from tngd_hw.readout.interpolation import at_times
 from tngd_hw.topologies import LoadedChip
 
-__all__ = ["Readings", "digitised", "look_times"]
+__all__ = ["Converted", "Readings", "clipped_status", "converted", "digitised", "look_times", "sample_times"]
 
 _APERTURE_POINTS = 5
 """Of Gauss's rule for the mean over an aperture: exact for polynomials of order 9."""
@@ -58,6 +58,21 @@ class Readings:
     statuses: tuple[Status, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """What the channels make of voltages at their inputs, shapes (chips, samples, n, k).
+
+    Attributes:
+        said: The readings.
+        seen: What was to be quantised: gain, offset and noise have acted.
+        clipped: Share of the readings that the range did not hold, shape (chips,).
+    """
+
+    said: Tensor
+    seen: Tensor
+    clipped: Tensor
+
+
 def look_times(loaded: LoadedChip, times_s: ArrayLike | Tensor, *, seed: int = 0, columns: int | None = None) -> Tensor:
     """All times at which any channel of any chip looks, ascending: what to ask an exact engine for.
 
@@ -70,7 +85,7 @@ def look_times(loaded: LoadedChip, times_s: ArrayLike | Tensor, *, seed: int = 0
     Raises:
         MisuseError: Samples that the ADC cannot take so fast.
     """
-    samples = _sample_times(loaded.chip.hardware.adc, times_s)
+    samples = sample_times(loaded.chip.hardware.adc, times_s)
     return cast("Tensor", torch.unique(_looks(loaded, samples, columns, seed)))
 
 
@@ -102,7 +117,7 @@ def digitised(
         raise MisuseError(f"average_from_s = {average_from_s!r}: the run lasts from 0 to {trajectory.duration_s} s")
     if times_s is None and not adc.effects():
         return Readings(_points(trajectory, average_from_s), trajectory.statuses)
-    samples = _default_times(adc, trajectory, average_from_s) if times_s is None else _sample_times(adc, times_s)
+    samples = _default_times(adc, trajectory, average_from_s) if times_s is None else sample_times(adc, times_s)
     has_columns = trajectory.node_axis == -2
     columns = trajectory.voltage_volt.shape[-1] if has_columns else None
     looks, weights = _looks(loaded, samples, columns, seed), _aperture(adc)[1]
@@ -114,14 +129,30 @@ def digitised(
 
     noisy = trajectory.noisy
     seen = [at_times(trajectory.times_s, volt, look, noisy=noisy, modes=modes) for look in looks]
-    noise = _noise(loaded, (len(samples), loaded.n), columns or 1, seed) if adc.noise_volt_std > 0 else None
-    said, lost = adc.reading(torch.stack(seen, -1) @ weights, loaded.chip.deviations["adc"], noise)
+    found = converted(torch.stack(seen, -1) @ weights, loaded, seed=seed)
+    said, lost = found.said, found.clipped
     said = said if has_columns else said.squeeze(-1)
     statuses = tuple(
-        _clipped(float(share), adc) if status.ok and share > 0 else status
+        clipped_status(float(share), adc) if status.ok and share > 0 else status
         for status, share in zip(trajectory.statuses, lost.expand(len(trajectory.statuses)), strict=True)
     )
     return Readings(said if trajectory.chips is not None else said.squeeze(0), statuses)
+
+
+def converted(volt: Tensor, loaded: LoadedChip, *, seed: int) -> Converted:
+    """The readings of voltages that the channels of a chip have at their inputs, their timing apart.
+
+    Args:
+        volt: Shape (chips, samples, n, k), chips 1 where all are alike.
+        loaded: The chip or batch with its ADC.
+        seed: Of the noise: chip 5 and column 2 have the same in a batch of any size.
+    """
+    adc, draws = loaded.chip.hardware.adc, loaded.chip.deviations["adc"]
+    shape, columns = tuple(volt.shape[1:3]), volt.shape[-1]
+    noise = _normal(loaded, "adc.noise", shape, columns, seed) if adc.noise_volt_std > 0 else None
+    seen = adc.seen(volt, draws, noise)
+    said, clipped = adc.levels(seen, draws)
+    return Converted(said, seen, clipped)
 
 
 def _points(trajectory: Trajectory, average_from_s: float | None) -> Tensor:
@@ -141,11 +172,15 @@ def _default_times(adc: Adc, trajectory: Trajectory, average_from_s: float | Non
     times = trajectory.times_s[(trajectory.times_s >= average_from_s) & (trajectory.times_s <= end)]
     if len(times) == 0:
         raise MisuseError(f"average_from_s = {average_from_s!r}: no reading fits between it and the end of the run")
-    return _sample_times(adc, times)
+    return sample_times(adc, times)
 
 
-def _sample_times(adc: Adc, times_s: ArrayLike | Tensor) -> Tensor:
-    """Checked times of the samples."""
+def sample_times(adc: Adc, times_s: ArrayLike | Tensor) -> Tensor:
+    """Checked times of the samples, shape (samples,).
+
+    Raises:
+        MisuseError: No list of ascending times, or samples that the ADC cannot take so fast.
+    """
     times = as_real_tensor(times_s, "times_s")
     if times.ndim != 1 or len(times) == 0 or bool((times.diff() <= 0).any()):
         raise MisuseError("times_s: expected a non-empty list of ascending times of samples, in seconds")
@@ -186,10 +221,6 @@ def _aperture(adc: Adc) -> tuple[Tensor, Tensor]:
     return torch.from_numpy((places + 1) / 2) * adc.aperture_s, torch.from_numpy(weights / 2)
 
 
-def _noise(loaded: LoadedChip, shape: tuple[int, ...], columns: int, seed: int) -> Tensor:
-    return _normal(loaded, "adc.noise", shape, columns, seed)
-
-
 def _normal(loaded: LoadedChip, name: str, shape: tuple[int, ...], columns: int, seed: int) -> Tensor:
     """Standard normal variates (chips, ..., k), a stream a chip and right-hand side."""
     drawn = [
@@ -199,6 +230,7 @@ def _normal(loaded: LoadedChip, name: str, shape: tuple[int, ...], columns: int,
     return torch.from_numpy(np.stack(drawn))
 
 
-def _clipped(share: float, adc: Adc) -> Status:
+def clipped_status(share: float, adc: Adc) -> Status:
+    """What is said of a chip whose ADC did not hold this share of its readings."""
     detail = f"the ADC clipped {share:.3g} of its readings to its range of {adc.range_volt:g} V"
     return Status(Outcome.SATURATED, detail, "raise adc.range_volt, calibrate the range, or plan with a larger x_max")

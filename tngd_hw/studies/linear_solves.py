@@ -1,14 +1,17 @@
-"""What a cell of a study measures: the error of A x = b on a batch of chips, in three parts, without sampling.
+"""What a cell of a study measures: the error of A x = b on a batch of chips, in three parts.
 
-With x* = A^-1 b, x_inf the value that this chip's own circuit settles to, and x_bar the average of N noisy readings:
+With x* = A^-1 b, x_bar the average of N noisy readings as the ADC says them, E its mean over all noise that could have
+been, and x_inf = E x_bar of a run that has settled (without noise: what the ADC says of the settled voltages):
 
     settling     |E x_bar - x_inf| / |x*|           the run was too short
-    sampling     sqrt(tr Cov x_bar) / |x*|          noise: the root mean square over all noise that could have been
+    sampling     sqrt(tr Cov x_bar) / |x*|          noise: the root mean square
     systematic   |x_inf - x*| / |x*|                what the parts do: mismatch, rounding, gain, offset ...
     total        sqrt(|E x_bar - x*|^2 + tr Cov x_bar) / |x*|
 
-All are closed forms of the equations of the circuit (mean and covariance at a time, stationary mean, the law of an
-average), for all chips at once; nothing is drawn but the dies.  total <= settling + systematic + sampling.
+so that total <= settling + systematic + sampling.  The run starts from what the reset leaves, driven by what the DAC
+puts on (:mod:`tngd_hw.studies.starts`).  All are closed forms of the equations of the circuit (mean and covariance at a
+time, stationary mean, the law of an average), for all chips at once; nothing is drawn but the dies, and what the levels
+of an ADC make of noise (:mod:`tngd_hw.studies.converted_readings`).
 
 A circuit that gives no solution by its mean (``rlc_spu``) is read through its covariance, see
 :mod:`tngd_hw.studies.covariance_solves`.
@@ -24,24 +27,27 @@ import torch
 from torch import Tensor
 
 from tngd_hw.engines import StateSpace
-from tngd_hw.engines.equations import with_constant
-from tngd_hw.hardware import Chip, HardwareSpec
-from tngd_hw.linear_sde import LinearSDE, state_mean_at, stationary_mean
-from tngd_hw.linear_sde.dense import solve
+from tngd_hw.hardware import Adc, Chip, HardwareSpec
+from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.outcome import MisuseError, Outcome, Status
 from tngd_hw.problem import LinearProblem
+from tngd_hw.random import derived_seed
+from tngd_hw.readout.digitise import clipped_status, sample_times
 from tngd_hw.studies.covariance_solves import errors_by_covariance
-from tngd_hw.studies.readings import Reading, average_of_readings
+from tngd_hw.studies.mean_solves import errors_by_mean
+from tngd_hw.studies.parts_of_error import Dies, ErrorParts
+from tngd_hw.studies.readings import Reading
+from tngd_hw.studies.starts import study_start
 from tngd_hw.studies.study import StudyEngine
 from tngd_hw.topologies import LoadedChip, Quantity, find_topology, manufacture, program
 
-__all__ = ["SETTLED", "ChipErrors", "chip_equations", "exact_answer", "measure_solves", "reading_duration"]
+__all__ = ["SETTLED", "ChipErrors", "chip_equations", "measure_solves", "reading_duration"]
 
 SETTLED = 1e-6
 """Without a duration the first reading waits until the slowest mode of the perfect circuit has decayed to this."""
 
-_LOOKS = 8
-"""Saturation is looked for at so many times of the noise-free run."""
+
+_UNSTABLE = Status(Outcome.UNSTABLE, "with this die's parts the circuit has a mode that grows")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,21 +117,26 @@ def measure_solves(
     equations, status = chip_equations(loaded, engine)
     if equations is None:
         return _no_answer(status, chips)
+    try:
+        times = _reading_times(loaded, reading)
+    except MisuseError as error:  # readings faster than the ADC
+        return _no_answer(Status(Outcome.NOT_REALIZABLE, str(error)), chips)
+    start = study_start(loaded, equations, engine, seed=derived_seed(seed, "run"))
+    equations = _each_its_own(equations, chips) if start.per_chip else equations
     stable = equations.stable_mask.expand(equations.batch_shape)
     if not bool(stable.any()):
-        return _no_answer(_status(stable=False, excess=0.0), chips)
-    duration = reading_duration(loaded, reading)
-    members = equations if bool(stable.all()) else _members(equations, stable)
-    if by_mean:
-        found = _errors_by_mean(loaded, members, reading, duration, stable)
-    else:
-        found = (*errors_by_covariance(loaded, members, right, reading.samples, duration), torch.zeros(()))
-    settling, sampling, systematic, total, excess = (_per_chip(_spread(part, stable), chips) for part in found)
+        return _no_answer(_UNSTABLE, chips)
+    if not bool(stable.all()):
+        equations, start = _members(equations, stable), start.of(stable)
+    dies = Dies(loaded, equations, start, stable, seed)
+    found = errors_by_mean(dies, reading, times) if by_mean else errors_by_covariance(dies, right, reading, times[0])
+    errors = found.each(lambda part: _per_chip(_spread(part, stable), chips))
+    given = start.drive.statuses
+    given = given if len(given) == chips else given * chips
     flags = _per_chip(stable, chips)
-    statuses = tuple(_status(bool(flags[k]), float(excess[k])) for k in range(chips))
-    if loaded.kappa < kappa:
-        sampling = torch.full_like(total, torch.nan)
-    return ChipErrors(settling, sampling, systematic, total, statuses, loaded.tau, duration)
+    statuses = tuple(_status(errors, k, given[k], hardware.adc) if bool(flags[k]) else _UNSTABLE for k in range(chips))
+    sampling = torch.full_like(errors.total, torch.nan) if loaded.kappa < kappa else errors.sampling
+    return ChipErrors(errors.settling, sampling, errors.systematic, errors.total, statuses, loaded.tau, float(times[0]))
 
 
 def _programmed(die: Chip, problem: LinearProblem, kappa: float, *, seed: int) -> LoadedChip:
@@ -156,33 +167,16 @@ def reading_duration(loaded: LoadedChip, reading: Reading) -> float:
     return math.log(1 / SETTLED) / rate if rate > 0 else loaded.tau
 
 
-def _errors_by_mean(
-    loaded: LoadedChip, sde: LinearSDE, reading: Reading, duration: float, stable: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Settling, sampling, systematic, total, and the largest voltage over its limit; all members are stable."""
-    inputs = with_constant(loaded.drive())
-    # Derivatives of the sources, where a netlist asks for them, are 0.
-    still = inputs.new_zeros(*inputs.shape[:-1], sde.n_inputs - inputs.shape[-1])
-    inputs = torch.cat([inputs, still], -1).expand(*sde.batch_shape, sde.n_inputs)
-    end, _ = stationary_mean(sde, inputs)
-    looks = torch.arange(1, _LOOKS + 1, dtype=torch.float64) * (duration / _LOOKS)
-    states, feed = state_mean_at(sde, looks, u=inputs), (sde.D @ inputs.unsqueeze(-1)).squeeze(-1)
-    law = average_of_readings(
-        sde, first=duration, spacing=reading.spacing_tau * loaded.tau, count=reading.samples,
-        deviation=states[..., -1, :] - end, noisy=bool((sde.B != 0).any()),
-    )  # fmt: skip
-    exact = exact_answer(loaded.problem)
-    off = loaded.unknowns((sde.C @ end.unsqueeze(-1)).squeeze(-1) + feed) - exact
-    away = loaded.unknowns(law.mean)
-    to_unknown = loaded.unknowns(torch.ones(loaded.n, dtype=torch.float64))
-    variance = (torch.diagonal(law.covariance, dim1=-2, dim2=-1) * to_unknown**2).sum(-1)
-    total = torch.sqrt(_norm(off + away) ** 2 + variance)
-    size = _norm(exact)
-    limit = loaded.voltage_limit
-    limit = limit if limit.ndim == 1 or bool(stable.all()) else limit[stable]
-    volts = states @ sde.C.mT + feed.unsqueeze(-2)
-    excess = (volts.abs().amax(-2) / limit).amax(-1)
-    return _norm(away) / size, torch.sqrt(variance) / size, _norm(off) / size, total / size, excess
+def _reading_times(loaded: LoadedChip, reading: Reading) -> Tensor:
+    """Seconds of the readings, ones that the ADC can take."""
+    after = reading.spacing_tau * loaded.tau * torch.arange(reading.samples, dtype=torch.float64)
+    return sample_times(loaded.chip.hardware.adc, reading_duration(loaded, reading) + after)
+
+
+def _each_its_own(sde: LinearSDE, chips: int) -> LinearSDE:
+    """The same equations for every die, where their starts or drives differ."""
+    F = sde.F.expand(chips, sde.n_states, sde.n_states)
+    return LinearSDE(F, sde.E, sde.B, sde.C, D=sde.D, D_w=sde.D_w)
 
 
 def _members(sde: LinearSDE, chosen: Tensor) -> LinearSDE:
@@ -198,27 +192,17 @@ def _spread(values: Tensor, chosen: Tensor) -> Tensor:
     return torch.full(chosen.shape, torch.nan, dtype=torch.float64).masked_scatter(chosen, values)
 
 
-def _status(stable: bool, excess: float) -> Status:
-    if not stable:
-        return Status(Outcome.UNSTABLE, "with this die's parts the circuit has a mode that grows")
+def _status(errors: ErrorParts, die: int, given: Status, adc: Adc) -> Status:
+    """That of a stable die whose drive has the status ``given``."""
+    excess, clipped = float(errors.excess[die]), float(errors.clipped[die])
     if excess > 1:
         return Status(Outcome.SATURATED, f"a node asks for {excess:.3g} times the voltage its amplifier can deliver")
-    return Status()
-
-
-def exact_answer(problem: LinearProblem) -> Tensor:
-    """x* = A^-1 b by LAPACK, shape (n,)."""
-    assert problem.b is not None
-    return solve(problem.dense_matrix(), problem.b.unsqueeze(-1)).squeeze(-1)
+    return given if not given.ok or clipped == 0 else clipped_status(clipped, adc)
 
 
 def _per_chip(value: Tensor, chips: int) -> Tensor:
     """One entry a chip, also where all chips are alike."""
     return value.reshape(-1).expand(chips) if value.numel() == 1 else value
-
-
-def _norm(value: Tensor) -> Tensor:
-    return cast("Tensor", torch.linalg.vector_norm(value, dim=-1))
 
 
 def _no_answer(status: Status, chips: int) -> ChipErrors:

@@ -50,29 +50,39 @@ class AverageLaw:
     Attributes:
         mean: Shape (..., p).
         covariance: Shape (..., p, p); infinite where an output has white noise of its own.
+        first_spread: Covariance of the states at the first reading, shape (..., n, n).
     """
 
     mean: Tensor
     covariance: Tensor
+    first_spread: Tensor
 
 
 def average_of_readings(
-    sde: LinearSDE, *, first: float, spacing: float, count: int, deviation: Tensor, noisy: bool
+    sde: LinearSDE,
+    *,
+    first: float,
+    spacing: float,
+    count: int,
+    deviation: Tensor,
+    noisy: bool,
+    covariance0: Tensor | None = None,
 ) -> AverageLaw:
     """The average of ``count`` readings, ``spacing`` seconds apart, the first at ``first`` seconds.
 
     Args:
         sde: Equations; without inputs here, since x is counted from the end value.
-        first: Seconds from the start, at which the state has no spread, to the first reading.
+        first: Seconds from the start to the first reading.
         spacing: Seconds between readings.
         count: N, at least 1.
         deviation: Mean of the state at the first reading, less the end value, shape (..., n).
         noisy: False leaves the covariance at zero without computing it.
+        covariance0: Covariance of the state at the start, shape (..., n, n); None for no spread.
 
     Returns:
         An :class:`AverageLaw`.  Cost: two transitions and 2 log2 N products of size n + p.
     """
-    spread = covariance_at(sde, first) if noisy else torch.zeros_like(sde.F)
+    spread = covariance_at(sde, first, covariance0=covariance0) if noisy else torch.zeros_like(sde.F)
     if count == 1:
         mean = (sde.C @ deviation.unsqueeze(-1)).squeeze(-1)
         covariance = sde.C @ spread @ sde.C.mT
@@ -85,7 +95,7 @@ def average_of_readings(
     if noisy and bool((sde.D_w != 0).any()):
         white = (sde.D_w @ sde.D_w.mT) != 0
         covariance = torch.where(white, torch.inf, covariance)
-    return AverageLaw(mean, covariance)
+    return AverageLaw(mean, covariance, spread)
 
 
 def _many_steps(sde: LinearSDE, spacing: float, count: int) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,9 @@ from tngd_hw.topologies import find_topology
 __all__ = ["RunQuantity", "Study", "StudyEngine"]
 
 
+_TIMING = ("adc.aperture_s", "adc.skew_s_dtod", "adc.jitter_s_std")
+
+
 class StudyEngine(enum.Enum):
     """Where the equations of a chip come from; both are exact, for whole batches of chips."""
 
@@ -101,6 +104,11 @@ class Study:
         return self.hardware if self.run_quantity else with_hardware_value(self.hardware, self.quantity, value)
 
     def _check_values(self) -> None:
+        if self.quantity in _TIMING:
+            raise MisuseError(
+                f"quantity = {self.quantity!r}: a study reads every channel at the time of the reading, the timing of "
+                "the ADC apart; sweep duration_tau, or run tngd_hw.solve with such an ADC"
+            )
         for value in self.values:
             if not _is_number(value):
                 raise MisuseError(f"values: {value!r} is no finite number")
