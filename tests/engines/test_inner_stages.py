@@ -241,6 +241,23 @@ def test_white_noise_at_a_stage_output_is_left_out() -> None:
         assert said(INVERTER, run(loaded, INVERTER.right(loaded), engine).status)[0] == pytest.approx(1.2, rel=1e-3)
 
 
+@pytest.mark.parametrize(("share", "ok"), [(0.995, True), (1.005, False)])
+def test_the_reports_agree(share: float, ok: bool) -> None:
+    """v along S_0 = (1, -1/2): u_0 reaches its 1 V as |v|_2 reaches the limit that the report gives, and 2.5 mA."""
+    loaded = J_STAGE.load()
+    limit = loaded.report.voltage_limit_volt or 0.0
+    assert limit == pytest.approx(1 / np.sqrt(1.25), rel=1e-12)
+    current = loaded.design_report.peak_current_ampere
+    assert current["amplifier of the Jacobian stage"] == pytest.approx(2.5e-3, rel=1e-12)
+    assert current["inverter amplifier of the Jacobian stage"] == pytest.approx(1.25e-3, rel=1e-12)
+    assert max(current.values()) <= 2.5e-3 * (1 + 1e-12)
+    v = share * limit * torch.tensor([2.0, -1.0], dtype=torch.float64) / np.sqrt(5)
+    found = run(loaded, J_STAGE.problem.formed_matrix() @ v / loaded.scales.voltage_volt).status
+    assert found.ok is ok
+    if not ok:
+        assert said(J_STAGE, found)[0] == pytest.approx(share, rel=1e-3)
+
+
 def test_ideal_amplifiers_have_no_limits() -> None:
     chip = tngd.manufacture("integrator", 3, tngd.presets.ideal())
     loaded = tngd.program(chip, INVERTER.problem)

@@ -168,8 +168,7 @@ class AmcInverse:
         if hardware.amplifiers is None:
             return torch.full((elements.n,), math.inf, dtype=torch.float64)
         network = _network(elements)
-        gains = _rail_voltages(network, torch.eye(elements.n, dtype=torch.float64))
-        return planned_limit(network_loads(network, elements.counts), gains, hardware.amplifiers)
+        return planned_limit(network_loads(network, elements.counts), network.stage_gains, hardware.amplifiers)
 
     def inner_stages(self, elements: Elements, hardware: HardwareSpec) -> InnerStages:
         """The amplifiers of the rails."""

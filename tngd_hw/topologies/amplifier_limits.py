@@ -26,11 +26,13 @@ def network_loads(network: SummingNetwork, counts: Mapping[Role, int]) -> dict[R
     feedback = torch.diagonal(P, dim1=-2, dim2=-1).clone()
     feedback[..., : network.integrators] = 0.0
     driven = P.sum(-2)
+    stages = cast("Tensor", torch.linalg.vector_norm(network.stage_gains, dim=-1))
+    gain = torch.cat([torch.ones_like(total[..., : total.shape[-1] - stages.shape[-1]]), stages], -1)
     loads: dict[Role, AmplifierLoad] = {}
     first = 0
     for role, count in counts.items():
         part = slice(first, first + count)
-        loads[role] = AmplifierLoad(total[..., part], feedback[..., part], driven[..., part])
+        loads[role] = AmplifierLoad(total[..., part], feedback[..., part], driven[..., part], gain[..., part])
         first += count
     return loads
 

@@ -68,18 +68,21 @@ class Design:
 
 @dataclass(frozen=True, eq=False)
 class AmplifierLoad:
-    """What the amplifiers of one role see, each (..., count), in siemens.
+    """What the amplifiers of one role see, each (..., count), conductances in siemens.
 
     Attributes:
         summing_siemens: All conductance at the inverting input.
         feedback_siemens: The part of it that comes from the amplifier's own output through a resistor (0 for
             integrators).
         output_siemens: What the output drives, virtual grounds at the other end.
+        settled_gain: Largest |output| for nodes of |v|_2 = 1 to which everything has settled: 1 for a node's own
+            amplifier, the 2-norm of the gains from the nodes for a stage.  No unit.
     """
 
     summing_siemens: Tensor
     feedback_siemens: Tensor
     output_siemens: Tensor
+    settled_gain: Tensor
 
 
 @dataclass(frozen=True, eq=False)

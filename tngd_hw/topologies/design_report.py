@@ -6,7 +6,7 @@ Everything is read off the closed-form equations dv/dt = F v + E u of the progra
     damping       min over oscillating modes of -Re s/|s|; 1 where no mode oscillates
     slow-down     slowest time constant that the outputs show over that of the ideal filter (tau_eff/tau)
     offset        -C F^-1 E_constant: where the outputs settle with no input
-    current       what each amplifier's output has to deliver with the nodes at the voltage limit
+    current       what each amplifier's output has to deliver with the nodes, |v|_2 for the stages, at the voltage limit
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class DesignReport:
         noise_gain: Largest (all conductance at a summing node)/(feedback) of a resistive stage; 1 without stages.
         offset_volt: Largest |output| with no input; None when unstable.
         offset_share: The same, over the planned range of the outputs.
-        peak_current_ampere: Largest output current, the nodes at the voltage limit, by the label of the role.
+        peak_current_ampere: Largest output current by the label of the role: of a node's amplifier with the node at
+            the voltage limit, of a stage with |v|_2 of the nodes there; of none more than the amplifier delivers.
         current_limit_ampere: What an amplifier can deliver; None when ideal.
         common_mode_tau: Slowest mode that no output shows (two-rail circuits), in tau; None where there is none.
     """
@@ -126,7 +127,9 @@ def design_report(loaded: LoadedChip) -> DesignReport:
         ),
         offset_volt=offset,
         offset_share=None if offset is None else offset / planned,
-        peak_current_ampere={role.label: planned * float(load.output_siemens.max()) for role, load in loads.items()},
+        peak_current_ampere={
+            role.label: planned * float((load.settled_gain * load.output_siemens).max()) for role, load in loads.items()
+        },
         current_limit_ampere=None if amplifiers is None else amplifiers.output_current_ampere,
         common_mode_tau=None if common is None else 1 / (float(common.min()) * tau),
     )

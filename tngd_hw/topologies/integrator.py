@@ -115,8 +115,7 @@ class Integrator:
         amplifiers = hardware.amplifiers
         if amplifiers is None:
             return torch.full((elements.n,), math.inf, dtype=torch.float64)
-        gains = _network(elements).stage_voltages(torch.eye(elements.n, dtype=torch.float64))
-        return planned_limit(self.amplifier_loads(elements), gains, amplifiers)
+        return planned_limit(self.amplifier_loads(elements), _network(elements).stage_gains, amplifiers)
 
     def inner_stages(self, elements: Elements, hardware: HardwareSpec) -> InnerStages:
         """The amplifiers of the rails."""

@@ -76,6 +76,12 @@ class SummingNetwork:
         total = self.conductance.sum(-1) + self.inputs.sum(-1)
         return total if self.bank is None else total + self.bank.input_siemens
 
+    @property
+    def stage_gains(self) -> Tensor:
+        """S = -P_rr^-1 P_rn, shape (..., M - n, n): ideal stages behind n nodes settle to S V_n without input."""
+        n, P = self.inputs.shape[-1], self.conductance
+        return -solve(P[..., n:, n:], P[..., n:, :n])
+
     def stage_voltages(self, integrator_volt: Tensor) -> Tensor:
         """Outputs of the ideal stages for integrator outputs (K,) or (K, k) and no input: -P_rr^-1 P_ri V_i.
 

@@ -158,8 +158,7 @@ class ThreeArray:
         if hardware.amplifiers is None:
             return torch.full((elements.n,), math.inf, dtype=torch.float64)
         network = three_array_network(elements)
-        gains = network.stage_voltages(torch.eye(elements.n, dtype=torch.float64))
-        return planned_limit(network_loads(network, elements.counts), gains, hardware.amplifiers)
+        return planned_limit(network_loads(network, elements.counts), network.stage_gains, hardware.amplifiers)
 
     def inner_stages(self, elements: Elements, hardware: HardwareSpec) -> InnerStages:
         """The inverters of the nodes, both stages, and theirs."""
