@@ -97,8 +97,8 @@ def train_run(run: QARun, task: QATask, *, seed: int, steps: int, evaluate_every
         series; with a device also ``products`` and ``gain`` of every step.  A run with a device that diverges ends
         there, its last loss NaN.
 
-    Cost: for MiniLM-L6, batches of 8 and one core, about 0.7 s a step for a control, and 6 curvature products more,
-    about 10 s, with a device; 10 s an evaluation.
+    Cost: for MiniLM-L6, batches of 8 and one core, 1 to 2 s a step for a control and 9 to 17 s with a device, most of
+    it 6 curvature products; 7 s an evaluation.
     """
     network = task.make_network(seed)
     update = _updater(run, network)
