@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tngd_hw.outcome import MisuseError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT_VERSION",
     "atomic_path",
+    "finite_data",
     "load_dataset",
     "make_directory",
     "save_dataset",
@@ -68,6 +70,19 @@ def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically, UTF-8."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def finite_data(value: Any) -> Any:
+    """Plain data with null in the place of every NaN and infinity, which JSON does not know."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: finite_data(item) for key, item in cast("dict[str, Any]", value).items()}
+        case list():
+            return [finite_data(item) for item in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 def write_json(path: str | Path, document: Any) -> None:

@@ -104,7 +104,7 @@ def test_resume_without_a_store_begins(cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["mismach"], "the studies are precision, mismatch, noise, settling, covariance, or give a file FILE.toml"),
+        (["mismach"], "noise, settling, covariance, training, or give a file FILE.toml"),
         (["nothing.toml"], "study = nothing.toml: cannot be read"),
         (["own.toml", "--topology", "integrater"], "did you mean 'integrator'"),
         (["own.toml", "--matrix", "wishart"], "the families are wishart_n"),

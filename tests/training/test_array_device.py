@@ -7,7 +7,7 @@ from small_network import DAMPING, dense_answer, small_case
 from torch import nn
 
 from tngd_hw.curvature import ggn_factors
-from tngd_hw.hardware import presets
+from tngd_hw.hardware import Role, presets
 from tngd_hw.outcome import MisuseError
 from tngd_hw.problem import Factors, LinearProblem
 from tngd_hw.topologies import manufacture, program
@@ -84,6 +84,16 @@ def test_tiles_are_dies_of_their_own_and_a_die_is_the_same_at_every_writing():
     assert not torch.allclose(ratio[:, :10], ratio[:, 10:])
     both = (first.forward / first.backward).nan_to_num(1.0)
     assert float((both - 1).std()) > 0.03  # J and J^T are separate arrays
+
+
+def test_roles_can_be_held_as_computed():
+    found = factors_of_the_network()
+    factors = Factors(found.J, found.H, DAMPING)
+    rounded = ArrayDie(IMPERFECT["bits"], exact=(Role.HESSIAN, Role.DAMPING)).write(factors)
+    ideal = ArrayDie(presets.ideal()).write(factors)
+    assert torch.allclose(rounded.hessian, ideal.hessian, rtol=1e-12)
+    assert torch.equal(rounded.damping, ideal.damping)
+    assert not torch.allclose(rounded.forward, ideal.forward, rtol=1e-3)
 
 
 def test_a_step_is_the_filter_of_the_arrays_between_the_converters():

@@ -178,3 +178,18 @@ def test_an_optimizer_of_another_model_is_refused():
     optimizer = TNGD(other.parameters(), ExactMethod())
     with pytest.raises(MisuseError, match=r"model parameter 0\.weight is not in this optimizer"):
         optimizer.natural_gradient(model, LOSS, batch)
+
+
+def test_write_errors_are_drawn_anew_at_every_step_and_part():
+    model, batch = small_case()
+    hardware = presets.ideal().with_value("programming.error_std", 0.02)
+    single = AnalogSolver(manufacture("integrator", ROWS, hardware), Ideal())
+    real = AnalogSolver(manufacture("integrator", ROWS, hardware), StateSpace(), seed=5)
+
+    def written(step, part=0):
+        problem = DualChip(single).natural_gradient(model, LOSS, batch, damping=DAMPING).dual.problem
+        return real.solve(problem, step, part=part).estimate.value
+
+    assert torch.equal(written(0), written(0))
+    assert not torch.equal(written(0), written(1))
+    assert not torch.equal(written(0), written(0, part=1))

@@ -21,7 +21,10 @@ __all__ = ["study"]
 
 def study(
     what: Annotated[
-        str, typer.Argument(metavar="STUDY", help="precision, mismatch, noise, settling, covariance or FILE.toml.")
+        str,
+        typer.Argument(
+            metavar="STUDY", help="precision, mismatch, noise, settling, covariance, training or FILE.toml."
+        ),
     ],
     *,
     out: Annotated[
@@ -49,6 +52,10 @@ def study(
     workers: Annotated[
         int | None, typer.Option(metavar="N", show_default=False, help="Processes; default: one a core.")
     ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", show_default=False, help="training: updates a run.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default=False, help="training: where the MNIST files are.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run of the same study was stopped.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -61,16 +68,27 @@ def study(
     covariance is another: a measured covariance of spu8_board against its number of samples, with injected noise and
     with resistors as their own baths.
 
+    training is a third: accuracy of the MNIST network against bits, mismatch and noise of the arrays that hold its
+    curvature, and what a designer must buy; --chips gives the number of dies, each with a training of its own.
+
     A matrix that a circuit cannot hold is part of the result (not_realizable), not a failure.
 
     Example: tngd-hw study mismatch --topology integrator --matrix wishart_4n --chips 100
     """
     output = Output(as_json, quiet, verbose=False)
+    of_solves = {"topology": topology, "matrix": matrix, "hardware": hardware, "nodes": nodes}
+    of_training = {"steps": steps, "data-dir": data_dir}
     if what == "covariance":
-        options = {"topology": topology, "matrix": matrix, "hardware": hardware, "nodes": nodes, "workers": workers}
-        _refuse_given(options)
+        _refuse_given({**of_solves, **of_training, "workers": workers}, "covariance is about the 8 cells of spu8_board")
         _study_covariance(out, chips, seed, output)
         return Status()
+    if what == "training":
+        _refuse_given(
+            {**of_solves, "seed": seed}, "training is about the MNIST network, its dies have the seeds 0, 1 ..."
+        )
+        _study_training(out, chips, steps, workers, output, resume=resume, data_dir=data_dir)
+        return Status()
+    _refuse_given(of_training, f"{what} trains no network")
     from tngd_hw.studies.study_output import write_study
     from tngd_hw.studies.sweep import run_study
 
@@ -87,10 +105,40 @@ def study(
     return Status()
 
 
-def _refuse_given(options: Mapping[str, object]) -> None:
+def _refuse_given(options: Mapping[str, object], reason: str) -> None:
     given = [name for name, value in options.items() if value not in (None, [])]
     if given:
-        raise MisuseError(f"--{given[0]}: the study covariance is about the 8 cells of spu8_board; leave it out")
+        raise MisuseError(f"--{given[0]}: the study {reason}; leave it out")
+
+
+def _study_training(
+    out: Path | None,
+    chips: int | None,
+    steps: int | None,
+    workers: int | None,
+    output: Output,
+    *,
+    resume: bool,
+    data_dir: Path | None,
+) -> None:
+    """Training through imperfect chips; about an hour on two cores."""
+    import os
+
+    from tngd_hw.studies.training_study import run_training_study, write_training
+
+    folder, updates = Path("results/study_training") if out is None else out, 100 if steps is None else steps
+    results = run_training_study(
+        folder,
+        seeds=1 if chips is None else chips,
+        steps=updates,
+        workers=workers or os.cpu_count() or 1,
+        resume=resume,
+        data_dir=None if data_dir is None else str(data_dir),
+    )
+    table, document = write_training(results, folder, steps=updates)
+    output.document({**document, "out": str(folder)})
+    output.say(table)
+    output.essential(f"results in {folder}" if not output.quiet else str(folder))
 
 
 def _study_covariance(out: Path | None, chips: int | None, seed: int | None, output: Output) -> None:
@@ -125,7 +173,7 @@ def _chosen(
     from tngd_hw.studies.study_file import read_study
 
     if not what.endswith(".toml") and what not in NAMED_STUDIES:
-        known = ", ".join([*NAMED_STUDIES, "covariance"])
+        known = ", ".join([*NAMED_STUDIES, "covariance", "training"])
         raise MisuseError(f"study = {what!r}: the studies are {known}, or give a file FILE.toml")
     made_of = None if hardware is None else load_hardware(hardware)
     base = read_study(Path(what), made_of) if what.endswith(".toml") else named_study(what)

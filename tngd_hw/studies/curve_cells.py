@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from tngd_hw import __version__
 from tngd_hw.outcome import MisuseError
-from tngd_hw.storage import make_directory, write_json
+from tngd_hw.storage import finite_data, make_directory, write_json
 from tngd_hw.training import TrainingRecord
 
 __all__ = ["CurveRun", "curve_parser", "kept_cells"]
@@ -113,7 +113,7 @@ def _compute(cell: _Cell[Any]) -> None:
     with threadpool_limits(1):
         record = cell.train(cell.run, cell.seed, cell.steps)
     document = {"seed": cell.seed, "run": cell.run.configuration(), "seconds": time.perf_counter() - begun}
-    write_json(cell.path, {**document, "record": record.as_dict()})
+    write_json(cell.path, finite_data({**document, "record": record.as_dict()}))
 
 
 def curve_parser(prog: str, description: str | None, *, seeds: int) -> argparse.ArgumentParser:

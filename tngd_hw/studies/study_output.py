@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from tngd_hw.report.style import save_figure
-from tngd_hw.storage import save_dataset, write_json, write_text
+from tngd_hw.storage import finite_data, save_dataset, write_json, write_text
 from tngd_hw.studies.study import Study
 from tngd_hw.studies.study_figures import study_figure
 from tngd_hw.studies.study_results import study_dataset, study_document, study_series, study_table
@@ -26,7 +25,7 @@ def write_study(study: Study, cells: Sequence[FinishedCell], out: Path) -> tuple
         out: A folder that is there.
     """
     series = study_series(study, cells)
-    table, document = study_table(study, series), cast("dict[str, Any]", _strict(study_document(study, series)))
+    table, document = study_table(study, series), cast("dict[str, Any]", finite_data(study_document(study, series)))
     save_dataset(study_dataset(study, cells), out / "result.nc", "study")
     write_json(out / "summary.json", document)
     write_text(out / "table.txt", table + "\n")
@@ -34,16 +33,3 @@ def write_study(study: Study, cells: Sequence[FinishedCell], out: Path) -> tuple
     for ending in (".png", ".svg"):
         save_figure(figure, out / f"figure{ending}")
     return table, document
-
-
-def _strict(value: Any) -> Any:
-    """NaN as null."""
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case dict():
-            return {key: _strict(item) for key, item in cast("dict[str, Any]", value).items()}
-        case list():
-            return [_strict(item) for item in cast("list[Any]", value)]
-        case _:
-            return value

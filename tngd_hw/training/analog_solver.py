@@ -42,7 +42,7 @@ class AnalogSolver:
         engine: What simulates it.
         duration_tau: Analog time t in units of tau.
         kappa: Injected noise, Cov(x) -> kappa A^-1 at stationarity.
-        seed: Seed of the noise; step k draws from a seed derived from it and k.
+        seed: Seed of noise and write errors; step k draws from seeds derived from it and k.
         start: Where a relaxation starts; what that means is the form's to say.
         readouts: Number M of readouts that are averaged, the first at t.
         spacing_tau: Time between two readouts.
@@ -87,8 +87,9 @@ class AnalogSolver:
 
         Cost: one ``program`` and one engine run.  A failure is in the estimate's status.
         """
-        loaded = program(self.chip, problem, seed=self.seed, kappa=self.kappa)
-        seed = derived_seed(self.seed, "training.step" if part == 0 else f"training.step.{part}", step)
+        where = "training.step" if part == 0 else f"training.step.{part}"
+        write_seed, seed = derived_seed(self.seed, f"{where}.write", step), derived_seed(self.seed, where, step)
+        loaded = program(self.chip, problem, seed=write_seed, kappa=self.kappa)
         start = x0 if x0_volt is None else loaded.unknowns(x0_volt)
         looks = [(self.duration_tau + k * self.spacing_tau) * loaded.tau for k in range(self.readouts)]
         duration = looks[-1] + self.delay_tau * loaded.tau

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from tngd_hw.curvature import GGNFactors, ggn_factors
@@ -66,6 +65,7 @@ class ArrayDevice:
         seed: Of the die.
         noise_seed: Of what is drawn at every use: noise, write errors.
         tile_columns: Columns of a tile; see :mod:`tngd_hw.training.written_arrays`.
+        exact: Roles that are held as computed, to ask what the others do.
 
     Raises:
         MisuseError: An effect of the hardware that is not modelled.
@@ -76,6 +76,7 @@ class ArrayDevice:
     seed: int = 0
     noise_seed: int = 0
     tile_columns: int = 1024
+    exact: tuple[Role, ...] = ()
 
     def __post_init__(self) -> None:
         self._die()
@@ -133,4 +134,4 @@ class ArrayDevice:
         return self.hardware.ports()[name].draw(die)
 
     def _die(self) -> ArrayDie:
-        return ArrayDie(self.hardware, self.seed, self.tile_columns, torch.float32)
+        return ArrayDie(self.hardware, self.seed, self.tile_columns, exact=self.exact)

@@ -105,6 +105,7 @@ class ArrayDie:
         seed: Of their deviations; tile k has a seed derived from it, tile 0 this one.
         tile_columns: Columns of a tile.
         dtype: In which F and B are kept.
+        exact: Roles that are held as computed, to ask what the others do: neither rounded nor mismatched.
 
     Raises:
         MisuseError: Hardware with an effect that is not modelled here, a tile without columns.
@@ -114,6 +115,7 @@ class ArrayDie:
     seed: int = 0
     tile_columns: int = 1024
     dtype: torch.dtype = torch.float32
+    exact: tuple[Role, ...] = ()
 
     def __post_init__(self) -> None:
         check_modelled(self.hardware)
@@ -164,7 +166,9 @@ class ArrayDie:
             components |= {role: Component.per_node(unit, m) for role in _OF_THE_OUTPUTS if role is not Role.HESSIAN}
         nominal = Elements(n, components, {}, {})
         programmed = hardware.programmable([role for role in _PROGRAMMED if role in components])
-        return self._die(tile, n, m).realise(replace(nominal, programmable=programmed), seed=_own(seed, tile))
+        real = self._die(tile, n, m).realise(replace(nominal, programmable=programmed), seed=_own(seed, tile))
+        kept = {role: components[role] for role in self.exact if role in components}
+        return replace(real, components={**real.components, **kept})
 
     def _die(self, tile: int, n: int, m: int) -> Chip:
         layout = Layout(n, m, Encoding.BALANCED)
