@@ -121,6 +121,29 @@ def test_both_kinds_of_encoder_take_adapters_and_curvature(kind: str, tmp_path: 
 
 
 @needs_transformers
+def test_a_broken_model_is_refused_and_no_weight_is_made_up(tmp_path: Path):
+    from safetensors.torch import load_file, save_file  # pyright: ignore[reportMissingImports]
+
+    _save(tmp_path, "bert")
+    with pytest.raises(MisuseError, match=r"tokenizer\.json cannot be read"):
+        load_tokenizer(tmp_path, 384)
+    weights = tmp_path / "model.safetensors"
+    tensors = load_file(weights)
+    del tensors["encoder.layer.1.attention.self.key.weight"]
+    save_file(tensors, weights, metadata={"format": "pt"})
+    with pytest.raises(
+        MisuseError, match=r"1 weights are not there, the first is encoder\.layer\.1\.attention\.self\.key"
+    ):
+        load_encoder(tmp_path)
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(MisuseError, match="cannot be loaded"):
+        load_encoder(tmp_path)
+    weights.unlink()
+    with pytest.raises(MisuseError, match="cannot be loaded"):
+        load_encoder(tmp_path)
+
+
+@needs_transformers
 def test_padding_changes_no_logit_of_a_real_encoder(tmp_path: Path):
     _save(tmp_path, "bert")
     network, inputs = qa_network(1, tmp_path), trimmed(tiny_task().train_inputs[:1])

@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 import torch
 from torch import Tensor, nn
 
+from tngd_hw.curvature.forward import first_line
 from tngd_hw.outcome import MisuseError
 from tngd_hw.random import stream
 from tngd_hw.tasks.lora import insert_lora
@@ -137,7 +138,7 @@ def load_encoder(folder: Path) -> nn.Module:
     """The encoder in ``folder`` in eval mode, float32; the network is never asked, no random state is moved.
 
     Raises:
-        MisuseError: The library is missing, or the folder holds no BERT or DistilBERT.
+        MisuseError: The library is missing, or the folder holds no whole BERT or DistilBERT.
     """
     kind = _config(folder).get("model_type")
     if kind not in ("bert", "distilbert"):
@@ -145,11 +146,18 @@ def load_encoder(folder: Path) -> nn.Module:
     transformers = _library("transformers")
     with _quiet(transformers), torch.random.fork_rng(devices=[]):
         try:
-            found = transformers.AutoModel.from_pretrained(
-                str(folder), local_files_only=True, attn_implementation="eager", dtype=torch.float32
+            found, report = transformers.AutoModel.from_pretrained(
+                str(folder),
+                local_files_only=True,
+                attn_implementation="eager",
+                dtype=torch.float32,
+                output_loading_info=True,
             )
-        except (OSError, ValueError) as error:
-            raise MisuseError(f"model_dir = {folder}: cannot be loaded ({str(error).splitlines()[0]})") from error
+        except Exception as error:  # each part of the library has its own
+            raise MisuseError(f"model_dir = {folder}: cannot be loaded ({first_line(error)})") from error
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise MisuseError(f"model_dir = {folder}: {len(missing)} weights are not there, the first is {missing[0]}")
     return cast("nn.Module", found).eval()
 
 
@@ -157,12 +165,16 @@ def load_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
     """The tokenizer in ``folder``, cutting paragraphs into windows that overlap by a third of ``max_tokens``.
 
     Raises:
-        MisuseError: The library is missing, or ``max_tokens`` is more than the model has positions for.
+        MisuseError: The library is missing, the file is broken, or the model has fewer positions than ``max_tokens``.
     """
     limit = _config(folder).get("max_position_embeddings", 512)
     if check_count(max_tokens, "max_tokens") > limit:
         raise MisuseError(f"max_tokens = {max_tokens}: this model has positions for {limit}")
-    found = _library("tokenizers").Tokenizer.from_file(str(folder / "tokenizer.json"))
+    library = _library("tokenizers")
+    try:
+        found = library.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library raises nothing more special
+        raise MisuseError(f"model_dir = {folder}: tokenizer.json cannot be read ({first_line(error)})") from error
     found.enable_truncation(max_tokens, stride=max_tokens // 3, strategy="only_second")
     found.no_padding()
     return cast("Tokenizer", found)
