@@ -153,13 +153,13 @@ def test_an_output_beyond_its_own_amplifier_is_named_first() -> None:
     assert found.status.detail == "node 2 reached 1.07 times the voltage its amplifier can deliver"
 
 
-def test_a_node_beyond_the_plan_is_still_reported() -> None:
-    """V = (0.92, 0): u_0 = -0.92 V is within its 1 V, but the plan is |V_j| <= 1 V/|S_0| with S_0 = (1, -1/2)."""
+def test_a_node_beyond_the_plan_is_no_failure_while_every_stage_is_in_range() -> None:
+    """V = (0.92, 0): u_0 = -0.92 V is within its 1 V; the plan is |V|_2 <= 1 V/|S_0| with S_0 = (1, -1/2)."""
     loaded = J_STAGE.load()
     b = J_STAGE.problem.formed_matrix() @ torch.tensor([0.92, 0.0], dtype=torch.float64) / loaded.scales.voltage_volt
     found = run(loaded, b)
-    assert found.status.outcome is tngd.Outcome.SATURATED
-    assert found.status.detail == "node 0 reached 1.03 times the voltage up to which no stage saturates"
+    assert float(found.voltage_volt.abs().max()) > float(loaded.voltage_limit.min())
+    assert found.status.ok
 
 
 @pytest.mark.ngspice
