@@ -9,15 +9,14 @@ from real_data import needs_data
 
 from tngd_hw.studies.curves import Curve, curves_of
 from tngd_hw.studies.mnist_curves import curve_figure, main, run_cells
-from tngd_hw.studies.mnist_runs import DAMPING, GROUPS, flat_gain
+from tngd_hw.studies.mnist_runs import GROUPS
 from tngd_hw.tasks import MNIST_FILES
 from tngd_hw.training import AnalogStart
 
 
-def test_the_gain_in_flat_directions_is_that_of_the_relaxation():
-    assert flat_gain(0.0) == 1.0
-    assert flat_gain(50.0) == pytest.approx(39.35 + 0.6065, abs=1e-2)
-    assert flat_gain(1e6) == pytest.approx(1 / DAMPING)
+def test_the_control_takes_the_learning_rate_times_the_gain_in_flat_directions():
+    rates = {run.name: run.lr for run in GROUPS["adam"]}
+    assert rates["SGD, 0.01 times the gain at 50 tau"] == pytest.approx(0.01 * 39.953, rel=1e-4)
 
 
 def test_runs_are_told_apart_by_more_than_their_names_and_delays_keep_the_state():

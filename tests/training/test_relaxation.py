@@ -82,6 +82,28 @@ def test_readouts_are_averaged_at_their_times():
     assert np.allclose(found.reading.numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("start", [AnalogStart.ZERO, AnalogStart.GRADIENT])
+@pytest.mark.parametrize("t", [0.3, 50.0, 1e4])
+def test_the_gain_without_curvature_is_what_the_device_reads(start, t):
+    g = tensor(case()[1])[0]
+    plan = schedule(duration_tau=t, start=start, readouts=3, spacing_tau=7.0)
+    read = run_schedule(lambda v: LAMBDA * v, g, plan).reading
+    torch.testing.assert_close(read, plan.flat_gain(LAMBDA) * g, rtol=1e-9, atol=0)
+    other = schedule(duration_tau=1.05 * t, start=start, readouts=3, spacing_tau=7.0)
+    if t < 100:  # the comparison can fail
+        assert abs(other.flat_gain(LAMBDA) / plan.flat_gain(LAMBDA) - 1) > 1e-3
+
+
+def test_the_gain_by_hand():
+    """(1 - e^-1)/0.05 = 12.6424, and e^-1 more from the gradient."""
+    assert schedule(duration_tau=20.0, start=AnalogStart.ZERO).flat_gain(0.05) == pytest.approx(12.6424, abs=1e-4)
+    assert schedule(duration_tau=20.0, start=AnalogStart.GRADIENT).flat_gain(0.05) == pytest.approx(13.0103, abs=1e-4)
+    with pytest.raises(MisuseError, match="start = 'previous'"):
+        schedule(duration_tau=20.0).flat_gain(0.05)
+    with pytest.raises(MisuseError, match="damping = 0"):
+        schedule(start=AnalogStart.ZERO).flat_gain(0)
+
+
 def test_noise_has_the_covariance_of_the_finite_time():
     """Along the eigenvectors: the mean ratio over draws and modes has the standard error sqrt(2/(draws N))."""
     A, g, x0 = case()

@@ -7,7 +7,6 @@ device without delay is reset to the gradient at every step (so t = 0 is SGD), o
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from tngd_hw.training import (
     train_tngd,
 )
 
-__all__ = ["BATCH_SIZE", "DAMPING", "GROUPS", "MnistRun", "flat_gain", "train_run"]
+__all__ = ["BATCH_SIZE", "DAMPING", "GROUPS", "MnistRun", "train_run"]
 
 BATCH_SIZE: Final = 64
 DAMPING: Final = 0.01
@@ -64,12 +63,6 @@ class MnistRun:
         return {"optimizer": self.optimizer.value, "lr": self.lr, "schedule": plan, "batch_size": BATCH_SIZE}
 
 
-def flat_gain(duration_tau: float) -> float:
-    """|x|/|g| in directions without curvature, from x(0) = g: (1 - e^(-lambda t))/lambda + e^(-lambda t)."""
-    left = math.exp(-DAMPING * duration_tau)
-    return (1 - left) / DAMPING + left
-
-
 def _analog(name: str, duration_tau: float, *, delay_tau: float = 0.0, kappa: float = 0.0) -> MnistRun:
     start = AnalogStart.PREVIOUS if delay_tau > 0 else AnalogStart.GRADIENT
     plan = AnalogSchedule(duration_tau, start, delay_tau=delay_tau, kappa=kappa, tolerance=1e-4)
@@ -81,12 +74,14 @@ def _noisy(duration_tau: float) -> tuple[MnistRun, ...]:
     return tuple(_analog(name, duration_tau, kappa=kappa) for kappa, name in names.items())
 
 
+_GAIN_AT_50_TAU: Final = AnalogSchedule(50.0, AnalogStart.GRADIENT).flat_gain(DAMPING)
+
 GROUPS: Final[dict[str, tuple[MnistRun, ...]]] = {
     "adam": (
         _analog("TNGD, t = 50 tau", 50.0),
         MnistRun("Adam, 1e-3", DigitalOptimizer.ADAM, _ADAM_RATE),
         MnistRun("SGD, 0.01", DigitalOptimizer.SGD, _TNGD_RATE),
-        MnistRun("SGD, 0.01 times the gain at 50 tau", DigitalOptimizer.SGD, _TNGD_RATE * flat_gain(50.0)),
+        MnistRun("SGD, 0.01 times the gain at 50 tau", DigitalOptimizer.SGD, _TNGD_RATE * _GAIN_AT_50_TAU),
     ),
     "time": (
         *(_analog(f"TNGD, t = {t:g} tau", t) for t in (5.0, 10.0, 20.0, 50.0)),

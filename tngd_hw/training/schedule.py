@@ -65,3 +65,31 @@ class AnalogSchedule:
                 f"delay_tau = {self.delay_tau!r} with start = {self.start.value!r}: a reset forgets the delay; "
                 "use AnalogStart.PREVIOUS or no delay"
             )
+
+    def flat_gain(self, damping: float) -> float:
+        """x/g in the directions without curvature, where A = lambda I: what the device does there to the learning rate.
+
+            from 0       (1 - e^(-lambda t))/lambda
+            from g       (1 - e^(-lambda t))/lambda + e^(-lambda t)
+
+        averaged over the readouts at t = duration_tau + k spacing_tau.  SGD at the learning rate times this number is
+        the control that tells the use of curvature from a larger step.  Both go to 1/lambda as t grows.
+
+        Args:
+            damping: lambda > 0.
+
+        Raises:
+            MisuseError: damping not above 0; start PREVIOUS, where x also holds earlier gradients, so that no number
+                stands for it.
+        """
+        if not 0 < damping < math.inf:
+            raise MisuseError(f"damping = {damping!r}: expected a finite number above 0")
+        if self.start is AnalogStart.PREVIOUS:
+            raise MisuseError(
+                "start = 'previous': what is read there also depends on earlier gradients, so there is no one gain; "
+                "give AnalogStart.GRADIENT or AnalogStart.ZERO"
+            )
+        kept = 1.0 if self.start is AnalogStart.GRADIENT else 0.0
+        times = [self.duration_tau + k * self.spacing_tau for k in range(self.readouts)]
+        gains = [-math.expm1(-damping * t) / damping + kept * math.exp(-damping * t) for t in times]
+        return sum(gains) / self.readouts
