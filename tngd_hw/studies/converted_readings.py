@@ -11,7 +11,8 @@ of all readings.  There M draws of the exact law go through the very converter
 
 so the numbers go over into the closed forms as bits grow.  Without any noise there is one draw and nothing is
 estimated.  M is 256, less for many readings (8192/N, at least 32): the sampling error has a relative standard error of
-at most 1/sqrt(2 (M - 1)), 4 %, and a settling or systematic error below sampling/sqrt(M) is not resolved.
+at most about 1/sqrt(2 (M - 1)): 4 % of 256, 13 % of 32 (measured of 256: 0.3 % with 5 bits, 3 % of a covariance read
+with a range that clips).  A settling or systematic error below sampling/sqrt(M) is not resolved.
 
 Timing (aperture, skew, jitter) is left out: every channel looks at the time of the reading.  The value that a die
 settles to is read with the noise of the same draws.
