@@ -7,6 +7,7 @@ from tngd_hw.curvature.ggn import GGNFactors, ggn_factors
 from tngd_hw.curvature.jacobian import output_jacobian
 from tngd_hw.curvature.kfac import KFACFactors, kfac_factors
 from tngd_hw.curvature.kfac_block import KFACBlock, KFACDamping
+from tngd_hw.curvature.kfac_diagonals import KFACDiagonals, kfac_diagonals
 from tngd_hw.curvature.loss_factors import LossFactors
 from tngd_hw.curvature.loss_hessian import loss_factors
 from tngd_hw.curvature.operator import GGNOperator, ggn_operator
@@ -20,6 +21,7 @@ __all__ = [
     "GGNOperator",
     "KFACBlock",
     "KFACDamping",
+    "KFACDiagonals",
     "KFACFactors",
     "LayerBlock",
     "LossFactors",
@@ -30,6 +32,7 @@ __all__ = [
     "flatten_parameters",
     "ggn_factors",
     "ggn_operator",
+    "kfac_diagonals",
     "kfac_factors",
     "layer_blocks",
     "loss_factors",

@@ -31,13 +31,13 @@ from torch.func import functional_call
 from tngd_hw.curvature.fisher import Fisher
 from tngd_hw.curvature.forward import check_inputs, check_modules, check_pair, constants, forward_pass
 from tngd_hw.curvature.kfac_block import KFACBlock, KFACDamping
-from tngd_hw.curvature.kfac_layers import KFACLayer, LayerPass, check_pass, kfac_layers, recorded_pass
+from tngd_hw.curvature.kfac_layers import KFACLayer, LayerPass, Moment, check_pass, kfac_layers, recorded_pass
 from tngd_hw.curvature.loss_factors import LossFactors
 from tngd_hw.curvature.loss_hessian import loss_factors
 from tngd_hw.curvature.parameters import trainable_parameters
 from tngd_hw.outcome import MisuseError
 
-__all__ = ["KFACFactors", "kfac_factors"]
+__all__ = ["KFACFactors", "LayerTrace", "kfac_factors", "trace_layers"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +111,67 @@ def kfac_factors(
     Cost: three forward and d_z + 1 reverse passes (empirical: two); rows d_A^2 and rows d_z d_G^2 a layer; memory
     8 (d_A^2 + d_G^2) bytes a layer, d_A of an Embedding being its number of tokens.
     """
+    trace = trace_layers(model, loss, batch, fisher)
+    gradients = trace.gradients()
+    Gs = trace.output_factors()
+    blocks = [_block(*each, gradients) for each in zip(trace.layers, trace.passes, Gs, strict=True)]
+    return KFACFactors(tuple(blocks), tuple(trace.parameters), trace.known.loss)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTrace:
+    """One batch through the layers: what all Kronecker factors are made of.
+
+    Attributes:
+        layers: Those with trainable parameters.
+        passes: What each saw.
+        outputs: Of the model, with their graph.
+        parameters: Copies of the trainable parameters, by name.
+        known: The loss at the outputs.
+        fisher: Which curvature.
+        moment: What is kept of second moments.
+    """
+
+    layers: tuple[KFACLayer, ...]
+    passes: list[LayerPass]
+    outputs: Tensor
+    parameters: dict[str, Tensor]
+    known: LossFactors
+    fisher: Fisher
+    moment: Moment
+
+    def gradients(self) -> dict[str, Tensor]:
+        """dL/dp by name, float64.  Cost: one reverse pass."""
+        weights = self.known.r.reshape(self.outputs.shape)
+        found = self._pulled(list(self.parameters.values()), weights)
+        return {name: piece.to(torch.float64) for name, piece in zip(self.parameters, found, strict=True)}
+
+    def output_factors(self) -> list[Tensor]:
+        """G of every layer, or its diagonal.  Cost: one reverse pass a column of the roots."""
+        places, roots = [each.output for each in self.passes], _roots(self.known, self.fisher)
+        sums: list[Tensor | None] = [None] * len(self.layers)
+        for c in range(roots.shape[2]):
+            for k, gradient in enumerate(self._pulled(places, roots[:, :, c])):
+                product, total = self.moment.sum(self.layers[k].output_rows(gradient)), sums[k]
+                sums[k] = product if total is None else total + product
+        return [total for total in sums if total is not None]
+
+    def _pulled(self, places: list[Tensor], weights: Tensor) -> tuple[Tensor, ...]:
+        """Gradients of sum(weights outputs) in ``places``; the graph stays."""
+        weights = weights.to(self.outputs.dtype)
+        return torch.autograd.grad(
+            self.outputs, places, weights, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+
+
+def trace_layers(
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    batch: tuple[Tensor, Tensor],
+    fisher: Fisher,
+    moment: Moment = Moment.MATRIX,
+) -> LayerTrace:
+    """The passes behind :func:`kfac_factors`; arguments and errors are its.  Cost: three forward passes."""
     if fisher not in (Fisher.TRUE, Fisher.EMPIRICAL):
         raise MisuseError(f"fisher = {fisher}: K-FAC here takes Fisher.TRUE, without drawing, or Fisher.EMPIRICAL")
     inputs, targets = check_pair(batch)
@@ -121,15 +182,12 @@ def kfac_factors(
     parameters = {name: p.detach().clone().requires_grad_() for name, p in trainable.items()}
     outputs = forward_pass(model, parameters | constants(model, parameters), inputs)
     known = loss_factors(loss, outputs, targets)
-    outputs, passes = _recorded(model, layers, parameters, inputs)
-    gradients = _gradients(outputs, parameters, known)
-    Gs = _output_factors(layers, passes, outputs, _roots(known, fisher))
-    blocks = [_block(*each, gradients) for each in zip(layers, passes, Gs, strict=True)]
-    return KFACFactors(tuple(blocks), tuple(parameters), known.loss)
+    outputs, passes = _recorded(model, layers, parameters, inputs, moment)
+    return LayerTrace(layers, passes, outputs, parameters, known, fisher, moment)
 
 
 def _recorded(
-    model: nn.Module, layers: tuple[KFACLayer, ...], parameters: dict[str, Tensor], inputs: Tensor
+    model: nn.Module, layers: tuple[KFACLayer, ...], parameters: dict[str, Tensor], inputs: Tensor, moment: Moment
 ) -> tuple[Tensor, list[LayerPass]]:
     """Outputs with their graph and what every layer saw, checked against a pass of the first sample alone."""
 
@@ -140,8 +198,8 @@ def _recorded(
     def first() -> Tensor:
         return forward_pass(model, parameters | constants(model, parameters), inputs[:1])
 
-    outputs, passes = recorded_pass(layers, whole)
-    alone = recorded_pass(layers, first)[1]
+    outputs, passes = recorded_pass(layers, whole, moment)
+    alone = recorded_pass(layers, first, moment)[1]
     for layer, seen, one in zip(layers, passes, alone, strict=True):
         check_pass(layer, seen, one, outputs)
     return outputs, passes
@@ -155,41 +213,13 @@ def _roots(known: LossFactors, fisher: Fisher) -> Tensor:
     return math.sqrt(batch_size) * known.r.reshape(batch_size, d_z, 1)
 
 
-def _gradients(outputs: Tensor, parameters: dict[str, Tensor], known: LossFactors) -> dict[str, Tensor]:
-    """dL/dp by name, float64."""
-    weights = known.r.reshape(outputs.shape).to(outputs.dtype)
-    found = torch.autograd.grad(
-        outputs, list(parameters.values()), weights, retain_graph=True, allow_unused=True, materialize_grads=True
-    )
-    return {name: piece.to(torch.float64) for name, piece in zip(parameters, found, strict=True)}
-
-
-def _output_factors(
-    layers: tuple[KFACLayer, ...], passes: list[LayerPass], outputs: Tensor, roots: Tensor
-) -> list[Tensor]:
-    """G of every layer, one reverse pass a column of the roots."""
-    places = [each.output for each in passes]
-    sums: list[Tensor | None] = [None] * len(layers)
-    for c in range(roots.shape[2]):
-        weights = roots[:, :, c].to(outputs.dtype)
-        found = torch.autograd.grad(
-            outputs, places, weights, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        for k, gradient in enumerate(found):
-            rows = layers[k].output_rows(gradient)
-            product, total = rows.mT @ rows, sums[k]
-            sums[k] = product if total is None else total + product
-    return [total for total in sums if total is not None]
-
-
 def _block(layer: KFACLayer, seen: LayerPass, G: Tensor, gradients: dict[str, Tensor]) -> KFACBlock:
-    transposed = isinstance(layer.module, nn.Embedding)
     columns: list[Tensor] = []
     if layer.has_weight:
         weight = gradients[layer.parameter_name("weight")]
-        columns.append(weight.mT if transposed else weight.flatten(1))
+        columns.append(weight.mT if layer.transposed else weight.flatten(1))
     if layer.has_bias:
         columns.append(gradients[layer.parameter_name("bias")][:, None])
-    shape = layer.module.weight.shape if layer.has_weight else None
     A, symmetric_G = ((factor + factor.mT) / 2 for factor in (seen.A, G))  # BLAS need not round both halves alike
-    return KFACBlock(layer.name, A, symmetric_G, torch.cat(columns, dim=1), shape, layer.has_bias, transposed)
+    V = torch.cat(columns, dim=1)
+    return KFACBlock(layer.name, A, symmetric_G, V, layer.weight_shape, layer.has_bias, layer.transposed)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from tngd_hw.outcome import MisuseError, Outcome, OutcomeError, Status
 
-__all__ = ["KFACBlock", "KFACDamping"]
+__all__ = ["KFACBlock", "KFACDamping", "matrix_pieces"]
 
 
 class KFACDamping(enum.Enum):
@@ -97,14 +97,9 @@ class KFACBlock:
 
     def pieces(self, X: Tensor) -> dict[str, Tensor]:
         """A matrix (d_G, d_A) as tensors of the parameters' shapes, by the model's names; the weight first."""
-        prefix = f"{self.layer}." if self.layer else ""
-        found: dict[str, Tensor] = {}
-        if self.weight_shape is not None:
-            weight = X[:, :-1] if self.has_bias else X
-            found[f"{prefix}weight"] = (weight.mT if self.transposed else weight).reshape(self.weight_shape)
-        if self.has_bias:
-            found[f"{prefix}bias"] = X[:, -1]
-        return found
+        return matrix_pieces(
+            X, self.layer, weight_shape=self.weight_shape, has_bias=self.has_bias, transposed=self.transposed
+        )
 
     def matrix(self) -> Tensor:
         """Dense G (x) A without damping, shape (N_l, N_l), in the order of the parameters: weight, then bias.
@@ -121,6 +116,20 @@ class KFACBlock:
             detail = f"a factor of layer {self.layer or 'of the model itself'} is not positive definite in float64"
             raise OutcomeError(Status(Outcome.SINGULAR, detail, "raise the damping"))
         return torch.cholesky_solve(B, root)
+
+
+def matrix_pieces(
+    X: Tensor, layer: str, *, weight_shape: torch.Size | None, has_bias: bool, transposed: bool
+) -> dict[str, Tensor]:
+    """See :meth:`KFACBlock.pieces`."""
+    prefix = f"{layer}." if layer else ""
+    found: dict[str, Tensor] = {}
+    if weight_shape is not None:
+        weight = X[:, :-1] if has_bias else X
+        found[f"{prefix}weight"] = (weight.mT if transposed else weight).reshape(weight_shape)
+    if has_bias:
+        found[f"{prefix}bias"] = X[:, -1]
+    return found
 
 
 def _eigenbasis(factor: Tensor) -> tuple[Tensor, Tensor]:

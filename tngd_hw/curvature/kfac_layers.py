@@ -11,6 +11,7 @@ an image.  With 1 as the last entry of a_r the bias is the last column of [W b].
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,11 +21,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tngd_hw.curvature.kfac_block import matrix_pieces
 from tngd_hw.outcome import MisuseError
 
-__all__ = ["KFACLayer", "LayerPass", "check_pass", "kfac_layers", "recorded_pass"]
+__all__ = ["KFACLayer", "LayerPass", "Moment", "check_pass", "kfac_layers", "recorded_pass"]
 
 _REMEDY = "freeze it with requires_grad_(False), or use ggn_factors or ggn_operator, which need no layer structure"
+
+
+class Moment(enum.Enum):
+    """What is kept of the second moments of rows."""
+
+    MATRIX = "matrix"
+    DIAGONAL = "diagonal"
+
+    def sum(self, rows: Tensor) -> Tensor:
+        """sum_r v_r v_r^T of rows (rows, d), shape (d, d), or its diagonal, shape (d,).  Cost: rows d^2, or rows d."""
+        return rows.mT @ rows if self is Moment.MATRIX else rows.square().sum(dim=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +65,33 @@ class KFACLayer:
         """The model's name of the parameter ``own`` ("weight" or "bias")."""
         return f"{self.name}.{own}" if self.name else own
 
-    def input_factor(self, x: Tensor) -> tuple[Tensor, int]:
-        """A = (1/rows) sum_r a_r a_r^T of the trainable columns, float64, and the number of rows."""
+    @property
+    def transposed(self) -> bool:
+        """Whether the weight is stored (in, out)."""
+        return isinstance(self.module, nn.Embedding)
+
+    @property
+    def weight_shape(self) -> torch.Size | None:
+        """Of the trainable weight, or None where only the bias is."""
+        return self.module.weight.shape if self.has_weight else None
+
+    def pieces(self, X: Tensor) -> dict[str, Tensor]:
+        """A matrix (d_G, d_A) as tensors of the parameters' shapes, by the model's names; the weight first."""
+        return matrix_pieces(
+            X, self.name, weight_shape=self.weight_shape, has_bias=self.has_bias, transposed=self.transposed
+        )
+
+    def input_factor(self, x: Tensor, moment: Moment = Moment.MATRIX) -> tuple[Tensor, int]:
+        """A = (1/rows) sum_r a_r a_r^T of the trainable columns or its diagonal, float64, and the number of rows."""
         if isinstance(self.module, nn.Embedding):
-            return _token_factor(self.module, x)
+            counts, number = _token_counts(self.module, x)
+            return (torch.diag(counts) if moment is Moment.MATRIX else counts), number
         rows = _patches(self.module, x) if isinstance(self.module, nn.Conv2d) else x.reshape(-1, x.shape[-1])
         columns = [rows.to(torch.float64)] if self.has_weight else []
         if self.has_bias:
             columns.append(torch.ones(len(rows), 1, dtype=torch.float64, device=x.device))
         a = torch.cat(columns, dim=1)
-        return a.mT @ a / len(a), len(a)
+        return moment.sum(a) / len(a), len(a)
 
     def output_rows(self, gradient: Tensor) -> Tensor:
         """A gradient in the layer's output as rows, shape (rows, out), float64."""
@@ -74,7 +104,7 @@ class LayerPass:
     """What one pass showed of a layer.
 
     Attributes:
-        A: Input factor, shape (d_A, d_A), float64.
+        A: Input factor, shape (d_A, d_A), or its diagonal, shape (d_A,); float64.
         rows: Number of rows r.
         output: The layer's output s with its graph.
     """
@@ -110,22 +140,25 @@ def kfac_layers(model: nn.Module) -> tuple[KFACLayer, ...]:
     return tuple(layers)
 
 
-def recorded_pass(layers: tuple[KFACLayer, ...], run: Callable[[], Tensor]) -> tuple[Tensor, list[LayerPass]]:
+def recorded_pass(
+    layers: tuple[KFACLayer, ...], run: Callable[[], Tensor], moment: Moment = Moment.MATRIX
+) -> tuple[Tensor, list[LayerPass]]:
     """Outputs of ``run`` and what every layer saw; the model's hooks are as before afterwards.
 
     Args:
         layers: Those to record.
         run: One forward pass of the model that holds them.
+        moment: What to keep of the inputs.
 
     Raises:
         MisuseError: A layer that does not run exactly once.
 
-    Cost: the pass, and rows d_A^2 a layer.
+    Cost: the pass, and rows d_A^2 a layer (diagonals: rows d_A).
     """
     seen: list[list[LayerPass]] = [[] for _ in layers]
     with ExitStack() as stack:
         for layer, passes in zip(layers, seen, strict=True):
-            handle = layer.module.register_forward_hook(_recorder(layer, passes), with_kwargs=True)
+            handle = layer.module.register_forward_hook(_recorder(layer, passes, moment), with_kwargs=True)
             stack.callback(handle.remove)
         outputs = run()
     for layer, passes in zip(layers, seen, strict=True):
@@ -157,10 +190,10 @@ def check_pass(layer: KFACLayer, whole: LayerPass, alone: LayerPass, outputs: Te
         )
 
 
-def _recorder(layer: KFACLayer, passes: list[LayerPass]) -> Callable[..., Tensor]:
+def _recorder(layer: KFACLayer, passes: list[LayerPass], moment: Moment) -> Callable[..., Tensor]:
     def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> Tensor:
         x: Tensor = args[0] if args else kwargs["input"]
-        A, rows = layer.input_factor(x.detach())
+        A, rows = layer.input_factor(x.detach(), moment)
         passes.append(LayerPass(A, rows, output))
         return output.clone()  # so that an in-place activation behind the layer leaves s itself as it was
 
@@ -191,11 +224,11 @@ def _patches(module: nn.Conv2d, x: Tensor) -> Tensor:
     return found.movedim(-3, -1).flatten(0, -2)
 
 
-def _token_factor(module: nn.Embedding, tokens: Tensor) -> tuple[Tensor, int]:
+def _token_counts(module: nn.Embedding, tokens: Tensor) -> tuple[Tensor, int]:
     counts = torch.bincount(tokens.flatten(), minlength=module.num_embeddings).to(torch.float64)
     if module.padding_idx is not None:
         counts[module.padding_idx] = 0.0
-    return torch.diag(counts / tokens.numel()), tokens.numel()
+    return counts / tokens.numel(), tokens.numel()
 
 
 def _label(name: str, module: nn.Module) -> str:

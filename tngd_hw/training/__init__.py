@@ -1,5 +1,6 @@
 """Numbers to parameters: natural gradients from a chip, the TNGD optimizer, loops and digital controls."""
 
+from tngd_hw.training.adafisher import AdaFisherMethod
 from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver
 from tngd_hw.training.array_device import ArrayDevice, ArrayGradient
 from tngd_hw.training.baselines import DigitalOptimizer, LearningRateSearch, search_learning_rate, train_digital
@@ -21,6 +22,7 @@ from tngd_hw.training.tngd import TNGD, NaturalGradientOptimizer, TNGDAdam
 
 __all__ = [
     "TNGD",
+    "AdaFisherMethod",
     "AnalogSchedule",
     "AnalogSolve",
     "AnalogSolver",
