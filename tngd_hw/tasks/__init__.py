@@ -15,6 +15,7 @@ from tngd_hw.tasks.digits import DIGITS_SPLIT_SEED, digits_split, digits_task, m
 from tngd_hw.tasks.idx import parse_idx, read_idx
 from tngd_hw.tasks.lora import LoRALinear, insert_lora
 from tngd_hw.tasks.mnist import MNIST_SUBSET_SEED, mnist_network, mnist_subset, mnist_task
+from tngd_hw.tasks.poisson import PoissonProblem, PoissonResidual, PoissonTask, TanhNetwork, two_sines
 from tngd_hw.tasks.qa_model import ExtractiveQA, qa_network
 from tngd_hw.tasks.qa_task import QAScores, QATask, qa_scores, qa_task
 from tngd_hw.tasks.squad import Answer, Question, exact_match, f1_score, squad_questions
@@ -30,9 +31,13 @@ __all__ = [
     "DataFile",
     "ExtractiveQA",
     "LoRALinear",
+    "PoissonProblem",
+    "PoissonResidual",
+    "PoissonTask",
     "QAScores",
     "QATask",
     "Question",
+    "TanhNetwork",
     "cache_directory",
     "digits_split",
     "digits_task",
@@ -52,5 +57,6 @@ __all__ = [
     "qa_task",
     "read_idx",
     "squad_questions",
+    "two_sines",
     "verified_content",
 ]
