@@ -3,13 +3,20 @@
 from tngd_hw.training.adafisher import AdaFisherMethod
 from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver
 from tngd_hw.training.array_device import ArrayDevice, ArrayGradient
-from tngd_hw.training.baselines import DigitalOptimizer, LearningRateSearch, search_learning_rate, train_digital
+from tngd_hw.training.baselines import (
+    DigitalOptimizer,
+    LearningRateSearch,
+    gradient_step,
+    search_learning_rate,
+    train_digital,
+)
 from tngd_hw.training.block_gradient import BlockChip, BlockGradient
 from tngd_hw.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tngd_hw.training.damping import LevenbergMarquardt, reduction_ratio
 from tngd_hw.training.digital_gradient import ConjugateGradientMethod, DigitalGradient, ExactMethod
 from tngd_hw.training.directions import ConjugateGradient, conjugate_gradient, dense, woodbury
 from tngd_hw.training.kfac_gradient import KFACChip, KFACGradient, KFACMethod, KFACSolve, kfac_solve
+from tngd_hw.training.line_search import HALVINGS, LineSearch
 from tngd_hw.training.loop import train_tngd
 from tngd_hw.training.method import NaturalGradientMethod, NaturalStep
 from tngd_hw.training.natural_gradient import DualChip, DualForm, NaturalGradient, natural_gradient
@@ -21,6 +28,7 @@ from tngd_hw.training.schedule import AnalogSchedule, AnalogStart
 from tngd_hw.training.tngd import TNGD, NaturalGradientOptimizer, TNGDAdam
 
 __all__ = [
+    "HALVINGS",
     "TNGD",
     "AdaFisherMethod",
     "AnalogSchedule",
@@ -45,6 +53,7 @@ __all__ = [
     "KFACSolve",
     "LearningRateSearch",
     "LevenbergMarquardt",
+    "LineSearch",
     "NaturalGradient",
     "NaturalGradientMethod",
     "NaturalGradientOptimizer",
@@ -60,6 +69,7 @@ __all__ = [
     "accuracy",
     "conjugate_gradient",
     "dense",
+    "gradient_step",
     "kfac_solve",
     "load_checkpoint",
     "natural_gradient",
