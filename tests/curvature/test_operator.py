@@ -163,6 +163,50 @@ def test_belongs_to_the_parameters_it_was_made_with(mlp):
     _close(redamped.apply(v), first + 2.0 * v)
 
 
+class _Image(nn.Module):
+    """A convolution, a buffer that scales its outputs, and a layer of choice."""
+
+    scale: Tensor
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.full((3,), 2.0, dtype=torch.float64))
+        self.layers = nn.Sequential(nn.Conv2d(1, 2, 2, stride=2), nn.Tanh(), nn.Flatten(), layer, nn.Linear(8, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x) * self.scale
+
+
+class _Cell(nn.Module):
+    """A recurrent layer, which has no forward differentiation, over one token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.LSTM(8, 8, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.cell(x[:, None])[0][:, -1]
+
+
+@pytest.mark.parametrize("kind", [nn.Identity, _Cell])
+def test_convolutions_with_and_without_forward_differentiation(kind: Callable[[], nn.Module], jacobian_loop):
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = _Image(kind()).double()
+    inputs = _normal(3, 1, 4, 4)
+    operator = ggn_operator(model, nn.CrossEntropyLoss(), (inputs, _CLASSES), damping=_DAMPING)
+    G = _matrix_by_loops(model, inputs, _CLASSES, jacobian_loop)
+    V = _normal(len(G), 2)
+    _close(operator.apply(V), G @ V + _DAMPING * V)
+    with torch.no_grad():  # what happens to the model later does not reach the operator
+        model.scale.zero_()
+        for p in model.parameters():
+            p.mul_(2.0)
+    inputs.zero_()
+    model.layers.append(nn.Dropout(0.9))
+    _close(operator.apply(V), G @ V + _DAMPING * V)
+
+
 def test_float32_model(mlp):
     model, inputs = mlp
     exact = ggn_operator(model, nn.CrossEntropyLoss(), (inputs, _CLASSES), damping=0.0).apply(_normal(34))

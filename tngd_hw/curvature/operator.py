@@ -5,11 +5,14 @@ r"""The damped generalized Gauss-Newton matrix of a batch as an operator: produc
 J^T w is a reverse pass through the network.  J v is a second reverse pass, through the first one: J^T w is linear in w,
 so the derivative of v . (J^T w) in w is J v, at any w.  Both graphs are recorded once, at construction; a product then
 costs two reverse passes and no forward pass, and needs no layer to support forward differentiation (fused attention and
-recurrent layers do not).
+recurrent layers do not).  Networks with convolutions take J v from a forward pass with tangents where they can: the
+second reverse pass of a convolution also computes the gradient in its inputs, by a slow kernel, whether asked or not.
 """
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
-from torch.func import functional_call, vjp
+from torch.func import functional_call, jvp, vjp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tngd_hw.curvature.forward import check_inputs, check_modules, check_pair, constants, forward_pass
@@ -30,6 +33,9 @@ from tngd_hw.outcome import MisuseError
 __all__ = ["GGNOperator", "ggn_operator"]
 
 _Tangent = dict[str, Tensor]  # one tensor a parameter, by name
+_CONVOLUTIONS = (
+    nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +46,8 @@ class GGNOperator:
     :mod:`tngd_hw.curvature.parameters`, rows of J over samples (outer) and outputs (inner).
 
     Attributes:
-        jacobian_product: v -> J v, shape (N,) to (batch * d_z,).  Cost: one reverse pass through a reverse pass.
+        jacobian_product: v -> J v, shape (N,) to (batch * d_z,).  Cost: one reverse pass through a reverse pass, or one
+            forward pass with tangents.
         transposed_product: w -> J^T w, shape (batch * d_z,) to (N,).  Cost: one reverse pass.
         H: Loss Hessian blocks with their 1/batch, shape (batch, d_z, d_z).
         r: Output gradient dL/dz with its 1/batch, shape (batch * d_z,).
@@ -133,9 +140,9 @@ def ggn_operator(
     Raises:
         MisuseError: What ``ggn_factors`` refuses, a layer that cannot be differentiated twice, or a negative damping.
 
-    Cost: two forward and four reverse passes at construction; per product two reverse passes, measured at 0.4 to 1.1
-    times a hand-written jvp-vjp pair (large linear layers, a small float32 convolution).  Memory: the activations of
-    the batch in both passes, 8 batch d_z^2 bytes for H, and a copy of the parameters and inputs.
+    Cost: two forward and four reverse passes at construction; per product two passes, measured at 0.4 to 1.1 times a
+    hand-written jvp-vjp pair (large linear layers, a small float32 convolution; see benchmarks/).  Memory: the
+    activations of the batch in both passes, 8 batch d_z^2 bytes for H, and a copy of the parameters and inputs.
     """
     inputs, targets = check_pair(batch)
     parameters = {name: p.detach().clone() for name, p in trainable_parameters(model).items()}
@@ -167,10 +174,8 @@ def ggn_operator(
 def _recorded_passes(
     model: nn.Module, parameters: _Tangent, inputs: Tensor
 ) -> tuple[Callable[[_Tangent], Tensor], Callable[[Tensor], _Tangent]]:
-    """v -> J v and w -> J^T w on graphs that are recorded here, once."""
-
-    def outputs_of(theta: _Tangent) -> Tensor:
-        return functional_call(model, theta | constants(model, theta), (inputs,))
+    """v -> J v and w -> J^T w on graphs that are recorded here, once (J v of convolutions: see the module's page)."""
+    outputs_of = _outputs_of(model, inputs)
 
     def pull(w: Tensor) -> _Tangent:
         return reverse(w)[0]
@@ -178,6 +183,9 @@ def _recorded_passes(
     try:
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention cannot be differentiated twice
             z, reverse = vjp(outputs_of, parameters)[:2]
+            forward = _forward_push(model, parameters, inputs)
+            if forward is not None:
+                return forward, pull
             _, reverse_again = vjp(pull, torch.zeros_like(z))[:2]
     except RuntimeError as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
@@ -189,6 +197,32 @@ def _recorded_passes(
         return reverse_again(v)[0]
 
     return push, pull
+
+
+def _outputs_of(model: nn.Module, inputs: Tensor) -> Callable[[_Tangent], Tensor]:
+    def outputs_of(theta: _Tangent) -> Tensor:
+        return functional_call(model, theta | constants(model, theta), (inputs,))
+
+    return outputs_of
+
+
+def _forward_push(model: nn.Module, parameters: _Tangent, inputs: Tensor) -> Callable[[_Tangent], Tensor] | None:
+    """v -> J v by forward differentiation; None without convolutions, or where a layer does not support it."""
+    if not any(isinstance(module, _CONVOLUTIONS) for module in model.modules()):
+        return None
+    try:
+        own = copy.deepcopy(model)  # it is run at every product: modes and buffers of the caller's may change
+        outputs_of = _outputs_of(own, inputs)
+
+        def push(v: _Tangent) -> Tensor:
+            return jvp(outputs_of, (parameters,), (v,))[1]
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of torch.jit, inside torch's first jvp
+            push(parameters)
+    except RuntimeError:
+        return None
+    return push
 
 
 def _check_adjoint(operator: GGNOperator, tolerance: float) -> None:
