@@ -15,6 +15,7 @@ from tngd_hw.cli.presets import presets
 from tngd_hw.cli.simulate import simulate
 from tngd_hw.cli.solve import solve
 from tngd_hw.cli.study import study
+from tngd_hw.cli.train import train
 from tngd_hw.cli.validate import validate
 from tngd_hw.outcome import Status
 
@@ -26,6 +27,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Status]], ...] = (
     ("compile", compile_command),
     ("simulate", simulate),
     ("validate", validate),
+    ("train", train),
     ("study", study),
     ("presets", presets),
     ("doctor", doctor),
