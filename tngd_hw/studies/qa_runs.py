@@ -29,6 +29,7 @@ from tngd_hw.training import (
     RelaxedGradient,
     TNGDAdam,
     TrainingRecord,
+    gradient_step,
 )
 from tngd_hw.training.record import evaluation_steps
 
@@ -129,11 +130,7 @@ def _updater(run: QARun, network: nn.Module) -> Callable[[_Batch], tuple[float, 
         optimizer = run.optimizer.factory(run.lr)(network.parameters())
 
         def plain(batch: _Batch) -> tuple[float, Mapping[str, float]]:
-            optimizer.zero_grad()
-            value: Tensor = loss(network(batch[0]), batch[1])
-            value.backward()
-            optimizer.step()
-            return float(value.detach()), {}
+            return gradient_step(network, optimizer, loss, batch), {}
 
         return plain
     make = TNGD[RelaxedGradient] if run.optimizer is DigitalOptimizer.SGD else TNGDAdam[RelaxedGradient]

@@ -3,7 +3,13 @@
 from tngd_hw.training.adafisher import AdaFisherMethod
 from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver
 from tngd_hw.training.array_device import ArrayDevice, ArrayGradient
-from tngd_hw.training.baselines import DigitalOptimizer, LearningRateSearch, search_learning_rate, train_digital
+from tngd_hw.training.baselines import (
+    DigitalOptimizer,
+    LearningRateSearch,
+    gradient_step,
+    search_learning_rate,
+    train_digital,
+)
 from tngd_hw.training.block_gradient import BlockChip, BlockGradient
 from tngd_hw.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tngd_hw.training.damping import LevenbergMarquardt, reduction_ratio
@@ -63,6 +69,7 @@ __all__ = [
     "accuracy",
     "conjugate_gradient",
     "dense",
+    "gradient_step",
     "kfac_solve",
     "load_checkpoint",
     "natural_gradient",

@@ -21,6 +21,7 @@ __all__ = [
     "LearningRateSearch",
     "LearningRateTrial",
     "MakeOptimizer",
+    "gradient_step",
     "search_learning_rate",
     "train_digital",
 ]
@@ -223,17 +224,27 @@ def search_learning_rate(
     return LearningRateSearch(kind, best.lr, trials, seeds, batch_size, steps)
 
 
+def gradient_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    batch: tuple[Tensor, Tensor],
+) -> float:
+    """One update along the plain gradient of ``loss(network(inputs), targets)``; the loss before it."""
+    optimizer.zero_grad()
+    value = loss(network(batch[0]), batch[1])
+    value.backward()
+    optimizer.step()
+    return float(value.detach())
+
+
 def _descend(
     network: nn.Module, make_optimizer: MakeOptimizer, batches: Iterable[tuple[Tensor, Tensor]]
 ) -> Iterator[float]:
     """Update the network batch by batch; yields each mini-batch loss, taken before the update, after the update."""
     optimizer = make_optimizer(network.parameters())
     for inputs, targets in batches:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(network(inputs), targets)
-        loss.backward()
-        optimizer.step()
-        yield float(loss.detach())
+        yield gradient_step(network, optimizer, functional.cross_entropy, (inputs, targets))
 
 
 def _check_grid(grid: Sequence[float]) -> tuple[float, ...]:
