@@ -11,7 +11,16 @@ from tngd_hw.engines import Behavioral, Ideal, Ngspice, StateSpace
 from tngd_hw.hardware import HardwareSpec, presets
 from tngd_hw.outcome import MisuseError, OutcomeError
 from tngd_hw.topologies import manufacture
-from tngd_hw.training import TNGD, AnalogSolver, AnalogStart, KFACChip, KFACMethod, LevenbergMarquardt, kfac_solve
+from tngd_hw.training import (
+    TNGD,
+    AnalogSolver,
+    AnalogStart,
+    KFACChip,
+    KFACForm,
+    KFACMethod,
+    LevenbergMarquardt,
+    kfac_solve,
+)
 
 LOSS = nn.CrossEntropyLoss()
 NODES = 4  # the layers are 3 <- 2 + 1 and 4 <- 3 + 1
@@ -71,6 +80,51 @@ def test_ngspice_runs_one_right_hand_side_after_the_other():
     assert np.linalg.norm(found.X.numpy() - expected) < 1e-4 * np.linalg.norm(expected)
     assert (len(found.first), len(found.second)) == (2, 3)
     assert len({solve.trajectory.seed for solve in found.first + found.second}) == 5
+
+
+def wide_case():
+    """Two samples: the convolution has 4 rows for 5 columns, the linear layers have 2 for 7 and for 4."""
+    generator = torch.Generator().manual_seed(4)
+    model = nn.Sequential(nn.Conv2d(1, 3, 2), nn.Tanh(), nn.Flatten(), nn.Linear(6, 3), nn.Tanh(), nn.Linear(3, 4))
+    with torch.no_grad():
+        for parameter in model.double().parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return model, (torch.randn(2, 1, 2, 3, generator=generator, dtype=torch.float64), torch.tensor([3, 1]))
+
+
+@pytest.mark.parametrize("t", [0.5, 5.0])
+@pytest.mark.parametrize("engine", [Ideal(), StateSpace()], ids=lambda e: e.name)
+def test_the_dual_form_is_the_same_filter_from_one_node_a_row(engine, t):
+    model, batch = wide_case()
+    blocks = kfac_factors(model, LOSS, batch).blocks
+    form = KFACForm.DUAL
+    found = KFACChip(solver(t, engine), form=form).natural_gradient(model, LOSS, batch, damping=DAMPING)
+    expected = torch.cat([pieces(answer(block, t)) for block in blocks]).numpy()
+    assert gap(found, expected) < 1e-9
+    assert gap(found, torch.cat([pieces(answer(block, 1.05 * t)) for block in blocks]).numpy()) > 1e-3
+    used = [(pair.first[0].estimate.value.shape, pair.second[0].estimate.value.shape) for pair in found.solves]
+    assert used == [((4, 3), (3, 4)), ((2, 3), (3, 2)), ((2, 4), (4, 2))]
+    assert all(solve.engine_s > 0 for pair in found.solves for solve in pair.first + pair.second)
+
+
+def pieces(X):
+    """Weight by rows, then bias."""
+    return torch.from_numpy(np.concatenate([X[:, :-1].ravel(), X[:, -1]]))
+
+
+def test_the_rows_of_a_batch_are_kept_where_they_are_fewer_than_the_inputs():
+    model, batch = wide_case()
+    for block in kfac_factors(model, LOSS, batch).blocks:
+        torch.testing.assert_close(block.rows.a.T @ block.rows.a / len(block.rows.a), block.A, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(block.rows.g.T @ block.rows.a, block.V, rtol=1e-12, atol=1e-14)
+        with pytest.raises(MisuseError, match="damping = 0"):
+            block.damped_dual_factor(0.0)
+    many, large = small_case()  # 3 rows for 3 inputs, and for 4
+    assert [block.rows is None for block in kfac_factors(many, LOSS, large).blocks] == [True, False]
+    plain = random_block()
+    assert plain.damped_dual_factor(DAMPING) is None
+    both = [kfac_solve(solver(), plain, damping=DAMPING, form=form).X for form in KFACForm]
+    assert torch.equal(*both)
 
 
 def test_a_long_time_gives_the_digital_answer():

@@ -6,7 +6,7 @@ from tngd_hw.curvature.fisher import Fisher, FisherFactors, fisher_factors
 from tngd_hw.curvature.ggn import GGNFactors, ggn_factors
 from tngd_hw.curvature.jacobian import output_jacobian
 from tngd_hw.curvature.kfac import KFACFactors, kfac_factors
-from tngd_hw.curvature.kfac_block import KFACBlock, KFACDamping
+from tngd_hw.curvature.kfac_block import KFACBlock, KFACDamping, KFACRows
 from tngd_hw.curvature.kfac_diagonals import KFACDiagonals, kfac_diagonals
 from tngd_hw.curvature.loss_factors import LossFactors
 from tngd_hw.curvature.loss_hessian import loss_factors
@@ -23,6 +23,7 @@ __all__ = [
     "KFACDamping",
     "KFACDiagonals",
     "KFACFactors",
+    "KFACRows",
     "LayerBlock",
     "LossFactors",
     "SplitCrossEntropy",

@@ -30,7 +30,7 @@ from torch.func import functional_call
 
 from tngd_hw.curvature.fisher import Fisher
 from tngd_hw.curvature.forward import check_inputs, check_modules, check_pair, constants, forward_pass
-from tngd_hw.curvature.kfac_block import KFACBlock, KFACDamping
+from tngd_hw.curvature.kfac_block import KFACBlock, KFACDamping, KFACRows
 from tngd_hw.curvature.kfac_layers import KFACLayer, LayerPass, Moment, check_pass, kfac_layers, recorded_pass
 from tngd_hw.curvature.loss_factors import LossFactors
 from tngd_hw.curvature.loss_hessian import loss_factors
@@ -108,13 +108,14 @@ def kfac_factors(
         MisuseError: What ``ggn_operator`` refuses; by name a layer of another kind, tied parameters, a layer that runs
             twice or not at all or whose rows are shared between samples; Fisher.MONTE_CARLO.
 
-    Cost: three forward and d_z + 1 reverse passes (empirical: two); rows d_A^2 and rows d_z d_G^2 a layer; memory
+    Cost: three forward and d_z + 1 reverse passes (empirical: two), one more where a layer has fewer rows than d_A;
+    rows d_A^2 and rows d_z d_G^2 a layer; memory
     8 (d_A^2 + d_G^2) bytes a layer, d_A of an Embedding being its number of tokens.
     """
     trace = trace_layers(model, loss, batch, fisher)
     gradients = trace.gradients()
     Gs = trace.output_factors()
-    blocks = [_block(*each, gradients) for each in zip(trace.layers, trace.passes, Gs, strict=True)]
+    blocks = [_block(*each, gradients) for each in zip(trace.layers, trace.passes, Gs, trace.rows(), strict=True)]
     return KFACFactors(tuple(blocks), tuple(trace.parameters), trace.known.loss)
 
 
@@ -145,6 +146,17 @@ class LayerTrace:
         weights = self.known.r.reshape(self.outputs.shape)
         found = self._pulled(list(self.parameters.values()), weights)
         return {name: piece.to(torch.float64) for name, piece in zip(self.parameters, found, strict=True)}
+
+    def rows(self) -> list[KFACRows | None]:
+        """Inputs and dL/ds of the layers that kept their rows.  Cost: one reverse pass if there are any."""
+        kept = [k for k, seen in enumerate(self.passes) if seen.a is not None]
+        found: list[KFACRows | None] = [None] * len(self.layers)
+        if kept:
+            weights = self.known.r.reshape(self.outputs.shape)
+            for k, gradient in zip(kept, self._pulled([self.passes[k].output for k in kept], weights), strict=True):
+                a = self.passes[k].a
+                found[k] = None if a is None else KFACRows(a, self.layers[k].output_rows(gradient))
+        return found
 
     def output_factors(self) -> list[Tensor]:
         """G of every layer, or its diagonal.  Cost: one reverse pass a column of the roots."""
@@ -213,7 +225,9 @@ def _roots(known: LossFactors, fisher: Fisher) -> Tensor:
     return math.sqrt(batch_size) * known.r.reshape(batch_size, d_z, 1)
 
 
-def _block(layer: KFACLayer, seen: LayerPass, G: Tensor, gradients: dict[str, Tensor]) -> KFACBlock:
+def _block(
+    layer: KFACLayer, seen: LayerPass, G: Tensor, rows: KFACRows | None, gradients: dict[str, Tensor]
+) -> KFACBlock:
     columns: list[Tensor] = []
     if layer.has_weight:
         weight = gradients[layer.parameter_name("weight")]
@@ -222,4 +236,4 @@ def _block(layer: KFACLayer, seen: LayerPass, G: Tensor, gradients: dict[str, Te
         columns.append(gradients[layer.parameter_name("bias")][:, None])
     A, symmetric_G = ((factor + factor.mT) / 2 for factor in (seen.A, G))  # BLAS need not round both halves alike
     V = torch.cat(columns, dim=1)
-    return KFACBlock(layer.name, A, symmetric_G, V, layer.weight_shape, layer.has_bias, layer.transposed)
+    return KFACBlock(layer.name, A, symmetric_G, V, layer.weight_shape, layer.has_bias, layer.transposed, rows)

@@ -7,6 +7,9 @@ With vec by rows, (G (x) A) vec(X) = vec(G X A) for symmetric A.  The damped sys
 
 FACTORED adds pi sqrt(lambda) G (x) I + sqrt(lambda)/pi I (x) A to the EXACT matrix.  It is what two circuits can do.
 
+A batch of fewer rows r than inputs, A = a^T a/rows and V = g^T a, has a smaller system in the place of A: for every
+function F of a matrix, F(a^T a/rows + s I) a^T = a^T F(a a^T/rows + s I).
+
 Source: J. Martens, R. Grosse, arXiv 1503.05671, section 6.3.
 """
 
@@ -22,7 +25,7 @@ from torch import Tensor
 
 from tngd_hw.outcome import MisuseError, Outcome, OutcomeError, Status
 
-__all__ = ["KFACBlock", "KFACDamping", "matrix_pieces"]
+__all__ = ["KFACBlock", "KFACDamping", "KFACRows", "matrix_pieces"]
 
 
 class KFACDamping(enum.Enum):
@@ -30,6 +33,19 @@ class KFACDamping(enum.Enum):
 
     FACTORED = "factored"
     EXACT = "exact"
+
+
+@dataclass(frozen=True, eq=False)
+class KFACRows:
+    """The rows behind a layer's factor A = a^T a/rows and its gradient V = g^T a, float64.
+
+    Attributes:
+        a: Inputs, the 1 of the bias included, shape (rows, d_A).
+        g: dL/ds_r, shape (rows, d_G).
+    """
+
+    a: Tensor
+    g: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +60,7 @@ class KFACBlock:
         weight_shape: Of the trainable weight, or None where only the bias is.
         has_bias: Whether the last column is the bias.
         transposed: Whether the weight is stored (in, out), as that of an Embedding.
+        rows: Kept where the batch has fewer of them than d_A.
     """
 
     layer: str
@@ -53,6 +70,7 @@ class KFACBlock:
     weight_shape: torch.Size | None
     has_bias: bool
     transposed: bool
+    rows: KFACRows | None = None
 
     @property
     def pi(self) -> float:
@@ -73,6 +91,19 @@ class KFACBlock:
         scaled = (self.A / self.pi, self.G * self.pi)
         A, G = (X + math.sqrt(damping) * torch.eye(len(X), dtype=X.dtype, device=X.device) for X in scaled)
         return A, G
+
+    def damped_dual_factor(self, damping: float) -> Tensor | None:
+        """K = a a^T/(rows pi) + sqrt(lambda) I, shape (rows, rows), for A/pi + sqrt(lambda) I; None without rows.
+
+        Raises:
+            MisuseError: damping not above 0.
+        """
+        _check_damping(damping)
+        if self.rows is None:
+            return None
+        gram = self.rows.a @ self.rows.a.mT / (len(self.rows.a) * self.pi)
+        unit = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        return (gram + gram.mT) / 2 + math.sqrt(damping) * unit
 
     def solve(self, damping: float, rule: KFACDamping = KFACDamping.FACTORED) -> Tensor:
         """X, shape (d_G, d_A), with the damped block times X equal to V.

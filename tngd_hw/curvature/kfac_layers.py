@@ -81,17 +81,21 @@ class KFACLayer:
             X, self.name, weight_shape=self.weight_shape, has_bias=self.has_bias, transposed=self.transposed
         )
 
-    def input_factor(self, x: Tensor, moment: Moment = Moment.MATRIX) -> tuple[Tensor, int]:
-        """A = (1/rows) sum_r a_r a_r^T of the trainable columns or its diagonal, float64, and the number of rows."""
+    def input_factor(self, x: Tensor, moment: Moment = Moment.MATRIX) -> tuple[Tensor, int, Tensor | None]:
+        """A = (1/rows) sum_r a_r a_r^T of the trainable columns or its diagonal, float64, and the number of rows.
+
+        Beside a matrix the rows themselves, shape (rows, d_A), where they are fewer than d_A; else None.
+        """
         if isinstance(self.module, nn.Embedding):
             counts, number = _token_counts(self.module, x)
-            return (torch.diag(counts) if moment is Moment.MATRIX else counts), number
+            return (torch.diag(counts) if moment is Moment.MATRIX else counts), number, None
         rows = _patches(self.module, x) if isinstance(self.module, nn.Conv2d) else x.reshape(-1, x.shape[-1])
         columns = [rows.to(torch.float64)] if self.has_weight else []
         if self.has_bias:
             columns.append(torch.ones(len(rows), 1, dtype=torch.float64, device=x.device))
         a = torch.cat(columns, dim=1)
-        return moment.sum(a) / len(a), len(a)
+        keep = moment is Moment.MATRIX and len(a) < a.shape[1]
+        return moment.sum(a) / len(a), len(a), a if keep else None
 
     def output_rows(self, gradient: Tensor) -> Tensor:
         """A gradient in the layer's output as rows, shape (rows, out), float64."""
@@ -107,11 +111,13 @@ class LayerPass:
         A: Input factor, shape (d_A, d_A), or its diagonal, shape (d_A,); float64.
         rows: Number of rows r.
         output: The layer's output s with its graph.
+        a: The rows a_r, shape (rows, d_A), float64, where they are fewer than d_A.
     """
 
     A: Tensor
     rows: int
     output: Tensor
+    a: Tensor | None
 
 
 def kfac_layers(model: nn.Module) -> tuple[KFACLayer, ...]:
@@ -193,8 +199,8 @@ def check_pass(layer: KFACLayer, whole: LayerPass, alone: LayerPass, outputs: Te
 def _recorder(layer: KFACLayer, passes: list[LayerPass], moment: Moment) -> Callable[..., Tensor]:
     def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> Tensor:
         x: Tensor = args[0] if args else kwargs["input"]
-        A, rows = layer.input_factor(x.detach(), moment)
-        passes.append(LayerPass(A, rows, output))
+        A, rows, a = layer.input_factor(x.detach(), moment)
+        passes.append(LayerPass(A, rows, output, a))
         return output.clone()  # so that an in-place activation behind the layer leaves s itself as it was
 
     return hook

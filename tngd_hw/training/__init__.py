@@ -15,7 +15,7 @@ from tngd_hw.training.checkpoint import Checkpoint, load_checkpoint, save_checkp
 from tngd_hw.training.damping import LevenbergMarquardt, reduction_ratio
 from tngd_hw.training.digital_gradient import ConjugateGradientMethod, DigitalGradient, ExactMethod
 from tngd_hw.training.directions import ConjugateGradient, conjugate_gradient, dense, woodbury
-from tngd_hw.training.kfac_gradient import KFACChip, KFACGradient, KFACMethod, KFACSolve, kfac_solve
+from tngd_hw.training.kfac_gradient import KFACChip, KFACForm, KFACGradient, KFACMethod, KFACSolve, kfac_solve
 from tngd_hw.training.line_search import HALVINGS, LineSearch
 from tngd_hw.training.loop import train_tngd
 from tngd_hw.training.method import NaturalGradientMethod, NaturalStep
@@ -48,6 +48,7 @@ __all__ = [
     "DualForm",
     "ExactMethod",
     "KFACChip",
+    "KFACForm",
     "KFACGradient",
     "KFACMethod",
     "KFACSolve",

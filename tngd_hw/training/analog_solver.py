@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -26,11 +27,13 @@ class AnalogSolve:
         loaded: The die with this problem.
         trajectory: Its voltages; the last ones stand on the capacitors when the next problem arrives.
         estimate: What the readouts say, averaged.
+        engine_s: Wall time of the engine, from its ``init`` to the end of its ``run``.
     """
 
     loaded: LoadedChip
     trajectory: Trajectory
     estimate: Estimate
+    engine_s: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +96,12 @@ class AnalogSolver:
         start = x0 if x0_volt is None else loaded.unknowns(x0_volt)
         looks = [(self.duration_tau + k * self.spacing_tau) * loaded.tau for k in range(self.readouts)]
         duration = looks[-1] + self.delay_tau * loaded.tau
+        begun = time.perf_counter()
         state = self.engine.init(loaded)
         _, trajectory = self.engine.run(
             state, duration=duration, x0=start, seed=seed, times_s=sorted({*looks, duration})
         )
+        engine_s = time.perf_counter() - begun
         several = self.readouts > 1 or self.delay_tau > 0
-        return AnalogSolve(loaded, trajectory, read(trajectory, loaded, seed=seed, times_s=looks if several else None))
+        estimate = read(trajectory, loaded, seed=seed, times_s=looks if several else None)
+        return AnalogSolve(loaded, trajectory, estimate, engine_s)

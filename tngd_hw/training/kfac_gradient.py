@@ -12,12 +12,22 @@ sqrt(lambda)/tau, and the answer at finite t does not depend on the units of inp
 is driven at length 1 and its answer multiplied back: converters and noise act on all alike, and the injected noise
 kappa is relative to that drive.  An entry that is small beside others of its own right-hand side gains nothing by it.
 
+A batch of fewer rows r than the layer has inputs, A = a^T a/rows and V = g^T a, has a dual form (KFACForm.DUAL), exact
+at every time because F_A(t) a^T = a^T F_K(t) with K = a a^T/(rows pi) + sqrt(lambda) I:
+
+    first circuit    K y = (a column of g),                           d_G runs of ``rows`` nodes:       Y = F_K(t) g
+    second circuit   (pi G + sqrt(lambda) I) x = (a column of Y^T),   ``rows`` runs of d_G nodes:       X = F_G(t) Y^T a
+
+A layer of 1152 x 32 with its bias and a batch of 8 is 32 runs of 8 nodes and 8 of 32, in the place of 32 of 1153 and
+1153 of 32.  Noise and errors of the chip reach X through a.
+
 EXACT damping has no such form: G X A + lambda X = V does not factor into two systems.
 Source of the scheme: K. Donatella and others, arXiv 2502.08603 (thermodynamic K-FAC).
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -35,7 +45,18 @@ from tngd_hw.training.digital_gradient import DigitalGradient
 from tngd_hw.training.method import Batch, Loss, check_step, fill_gradients
 from tngd_hw.training.schedule import AnalogStart
 
-__all__ = ["KFACChip", "KFACGradient", "KFACMethod", "KFACSolve", "kfac_solve"]
+__all__ = ["KFACChip", "KFACForm", "KFACGradient", "KFACMethod", "KFACSolve", "kfac_solve"]
+
+
+class KFACForm(enum.Enum):
+    """What stands on the chip for the factor A of a layer.
+
+    FACTOR: A itself, d_A nodes.
+    DUAL: One node a row of the batch, where there are fewer of them than d_A; else A itself.
+    """
+
+    FACTOR = "factor"
+    DUAL = "dual"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +65,8 @@ class KFACSolve:
 
     Attributes:
         X: The answer, shape (d_G, d_A).
-        first: Runs with the factor A, one right-hand side a row of V.
-        second: Runs with the factor G, one right-hand side a column.
+        first: Runs with the factor A, one right-hand side a row of V; or with its dual, one a column of g.
+        second: Runs with the factor G, one right-hand side a column of A, or a row of the batch in the dual form.
 
     A single entry holds all right-hand sides, or, of the engines that write decks, each entry holds one.
     """
@@ -128,11 +149,12 @@ class KFACChip:
     """One die that solves two circuits a layer, layer after layer, every right-hand side from rest for the same time.
 
     It needs as many nodes as the largest factor has rows.  Every circuit has a time constant of its own; the runs of a
-    step are sum_l (d_G + d_A).
+    step are sum_l (d_G + d_A).  In the dual form ``min(d_A, rows)`` stands for d_A, in the nodes and in the runs.
 
     Attributes:
         solver: Die, engine, analog time, noise; ``start`` ZERO.
         fisher: Which curvature (see :func:`tngd_hw.curvature.kfac_factors`).
+        form: What stands on the chip for A.
 
     Raises:
         MisuseError: Another start.
@@ -140,6 +162,7 @@ class KFACChip:
 
     solver: AnalogSolver
     fisher: Fisher = Fisher.TRUE
+    form: KFACForm = KFACForm.FACTOR
 
     def __post_init__(self) -> None:
         if self.solver.start is not AnalogStart.ZERO:
@@ -163,7 +186,7 @@ class KFACChip:
         del state
         factors = kfac_factors(model, loss, batch, fisher=self.fisher)
         solves = tuple(
-            kfac_solve(self.solver, block, damping=damping, step=step, number=number)
+            kfac_solve(self.solver, block, damping=damping, step=step, number=number, form=self.form)
             for number, block in enumerate(factors.blocks)
         )
         direction = factors.vector([solve.X for solve in solves])
@@ -171,7 +194,15 @@ class KFACChip:
         return KFACGradient(factors.loss, direction, factors.gradient(), factors, solves)
 
 
-def kfac_solve(solver: AnalogSolver, block: KFACBlock, *, damping: float, step: int = 0, number: int = 0) -> KFACSolve:
+def kfac_solve(
+    solver: AnalogSolver,
+    block: KFACBlock,
+    *,
+    damping: float,
+    step: int = 0,
+    number: int = 0,
+    form: KFACForm = KFACForm.FACTOR,
+) -> KFACSolve:
     """X = F_G(t) V F_A(t) of one layer, from two circuits on one die.
 
     Args:
@@ -180,6 +211,7 @@ def kfac_solve(solver: AnalogSolver, block: KFACBlock, *, damping: float, step: 
         damping: lambda > 0.
         step: Number of the training step.
         number: Of the layer; only noise depends on it and on the step.
+        form: What stands on the chip for A.
 
     Raises:
         MisuseError: damping not above 0, what the chip refuses.
@@ -187,9 +219,12 @@ def kfac_solve(solver: AnalogSolver, block: KFACBlock, *, damping: float, step: 
     """
     A, G = block.damped_factors(damping)
     layer = f", layer {block.layer or 'of the model itself'}"
-    Y, first = _columns(solver, LinearProblem(A, block.V.mT), step=step, part=2 * number, where=f"{layer}, factor A")
+    K = block.damped_dual_factor(damping) if form is KFACForm.DUAL else None
+    rows = None if K is None else block.rows
+    problem = LinearProblem(A, block.V.mT) if K is None or rows is None else LinearProblem(K, rows.g)
+    Y, first = _columns(solver, problem, step=step, part=2 * number, where=f"{layer}, factor A")
     X, second = _columns(solver, LinearProblem(G, Y.mT), step=step, part=2 * number + 1, where=f"{layer}, factor G")
-    return KFACSolve(X, first, second)
+    return KFACSolve(X if rows is None else X @ rows.a, first, second)
 
 
 def _columns(
