@@ -9,6 +9,7 @@ from pathlib import Path
 from tngd_hw.hardware.amplifiers import Amplifiers
 from tngd_hw.hardware.capacitors import Capacitors
 from tngd_hw.hardware.converters import Adc, Dac
+from tngd_hw.hardware.damping import Damping, DampingDevice
 from tngd_hw.hardware.inductors import Inductors
 from tngd_hw.hardware.memory import Memory
 from tngd_hw.hardware.memory_models import Device
@@ -112,13 +113,15 @@ def rram_1t1r() -> HardwareSpec:
     Amplifier: Analog Devices AD823 data sheet: bandwidth 16 MHz at a gain of 1 (read as gain-bandwidth product),
     22 V/us, offset at most 800 uV (read as three standard deviations) and 2 uV/K (read as one), bias at most 25 pA,
     16 nV/sqrt(Hz), 15 mA at 0.5 V from the supplies, here +-5 V.
-    Our choice: equal steps between the levels, written with an error of 2 % of 35 uS; A0 = 50,000; and
-    integration capacitors of 35 pF (1 us with 35 uS; the source's solver has none).
+    Our choice: equal steps between the levels, written with an error of 2 % of 35 uS; A0 = 50,000; integration
+    capacitors of 35 pF (1 us with 35 uS; the source's solver has none); and damping resistors that are switched banks
+    of 10 bits (three bits cannot hold a small lambda).
     """
     return HardwareSpec(
         name="rram_1t1r",
         resistors=Resistors(resistance_ohm=1 / 35e-6, largest_ohm=1 / 0.5e-6),
         programming=Programming(bits=3, error_std=0.02),
+        damping=_bank(1 / 35e-6),
         wiring=Wiring(segment_ohm=1.73),
         dac=Dac(bits=4),
         adc=Adc(bits=4),
@@ -134,12 +137,13 @@ def pcm() -> HardwareSpec:
     Range, spread of writing, drift and read noise: the model of aihwkit (PCMLikeNoiseModel, after Nandakumar et al.
     2019), with 0.35 Ohm of wire between neighbours and its default converters, 7 bits in and 9 bits out.  Amplifier as
     in ``rram_1t1r``.  Our choice: integration capacitors of 25 pF (1 us with 25 uS), read at once
-    (memory.age_s = 0).
+    (memory.age_s = 0), damping resistors as in ``rram_1t1r``.
     """
     return HardwareSpec(
         name="pcm",
         resistors=Resistors(resistance_ohm=1 / 25e-6),
         memory=Memory(device=Device.PCM),
+        damping=_bank(1 / 25e-6),
         wiring=Wiring(segment_ohm=0.35),
         dac=Dac(bits=7),
         adc=Adc(bits=9),
@@ -147,6 +151,10 @@ def pcm() -> HardwareSpec:
         amplifiers=_ad823(),
         temperature=_AD823_DRIFT,
     )
+
+
+def _bank(smallest_ohm: float) -> Damping:
+    return Damping(device=DampingDevice.SWITCHED, smallest_ohm=smallest_ohm, bits=10)
 
 
 def _ad823() -> Amplifiers:

@@ -40,7 +40,7 @@ _TOLERANCES: Final = (0.001, 0.01, 0.02, 0.05, 0.1, 0.15)
 """Of 12 million Gaussian resistors with 20 % some would be below 0: there is no such die."""
 _KAPPAS: Final = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _JOINT: Final = ((4, 0.1, 1e-3), (5, 0.05, 1e-3), (6, 0.02, 1e-4), (8, 0.01, 1e-4), (12, 0.001, 1e-5))
-"""Bits of everything, tolerance of the resistors (arrays of their own), injected noise."""
+"""Bits of everything but the damping, tolerance of the resistors (arrays of their own), injected noise."""
 
 
 class Axis(enum.Enum):
@@ -123,7 +123,8 @@ def chip_runs() -> tuple[ChipRun, ...]:
         spec = ideal.with_value("resistors.tolerance_dtod", tolerance)
         for part in ("programming", "dac", "adc"):
             spec = spec.with_value(f"{part}.bits", bits)
-        runs.append(ChipRun(Axis.TOGETHER, bits, spec, kappa, note=f", {100 * tolerance:g} %, kappa {kappa:g}"))
+        note = f", {100 * tolerance:g} %, kappa {kappa:g}"
+        runs.append(ChipRun(Axis.TOGETHER, bits, spec, kappa, exact=(Role.DAMPING,), note=note))
     return tuple(runs)
 
 
