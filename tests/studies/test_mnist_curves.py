@@ -10,6 +10,7 @@ from real_data import needs_data
 from tngd_hw.studies.curves import Curve, curves_of
 from tngd_hw.studies.mnist_curves import curve_figure, main, run_cells
 from tngd_hw.studies.mnist_runs import GROUPS
+from tngd_hw.studies.mnist_time import time_figure, timing_of
 from tngd_hw.tasks import MNIST_FILES
 from tngd_hw.training import AnalogStart
 
@@ -43,6 +44,21 @@ def test_a_figure_names_every_run_with_its_accuracy():
     axes = curve_figure(curves, "title", 5).axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["TNGD: 85.0 %", "Adam: 50.0 %"]
     assert axes.get_xlabel() == "iteration"
+
+
+def test_time_is_measured_on_a_core_and_estimated_by_the_timing_model():
+    """Upload 16 b d_z (b d_z + 2 N)/50 Gb/s, gradient and readout 16 N/50 Gb/s, 50 us, and twice an Adam step."""
+    loss = np.linspace(2.0, 1.0, 20)[None]
+    adam = Curve("Adam", loss, (0.5,), (9.0,), 0.0, (0.2,))
+    analog = Curve("TNGD", loss, (0.9,), (7.0,), 20.0, (4.0,))
+    found = timing_of(adam, 50.0)
+    link = 16 * (640 * (640 + 2 * 37434) + 2 * 37434) / 50e9
+    assert found["total_s"] == pytest.approx(2 * 0.01 + link + 50e-6, rel=1e-9)
+    axes = time_figure([analog, adam], adam, 50.0, 5).axes[0]
+    measured, modelled, control = (line.get_xdata() for line in axes.get_lines())
+    assert measured[-1] == pytest.approx(4.0)
+    assert modelled[-1] == pytest.approx(20 * found["total_s"])
+    assert control[-1] == pytest.approx(0.2)
 
 
 @needs_data(*MNIST_FILES)

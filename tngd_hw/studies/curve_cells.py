@@ -109,10 +109,11 @@ def kept_cells(
 
 def _compute(cell: _Cell[Any]) -> None:
     torch.set_num_threads(1)
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
     with threadpool_limits(1):
         record = cell.train(cell.run, cell.seed, cell.steps)
-    document = {"seed": cell.seed, "run": cell.run.configuration(), "seconds": time.perf_counter() - begun}
+    document: dict[str, Any] = {"seed": cell.seed, "run": cell.run.configuration()}
+    document |= {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - used}
     write_json(cell.path, finite_data({**document, "record": record.as_dict()}))
 
 

@@ -15,7 +15,7 @@ from tngd_hw.studies.curve_cells import CurveRun
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Curve", "curve_colour", "curves_of", "draw_curves"]
+__all__ = ["Curve", "curve_colour", "curves_of", "draw_curves", "step_seconds"]
 
 _Floats = NDArray[np.float64]
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#b5598f", "#56b4e9")
@@ -31,6 +31,7 @@ class Curve:
         accuracy: Final held-out accuracy of every seed.
         seconds: Time of every seed.
         products: Mean number of curvature products a step, or 0.
+        cpu_seconds: Processor time of every seed, on one core; not told by cells of older versions.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Curve:
     accuracy: tuple[float, ...]
     seconds: tuple[float, ...]
     products: float
+    cpu_seconds: tuple[float, ...] = ()
 
     def smoothed(self, window: int) -> _Floats:
         """Mean of the last ``window`` losses (fewer at the start) at every step and seed."""
@@ -56,6 +58,7 @@ class Curve:
             "final_loss_std": spread,
             "final_accuracy": list(self.accuracy),
             "seconds": list(self.seconds),
+            "cpu_seconds": list(self.cpu_seconds),
             "products_a_step": self.products,
         }
 
@@ -74,7 +77,8 @@ def curves_of(
         accuracies = tuple((cell["record"]["accuracy"] or [float("nan")])[-1] for cell in cells)
         products = [fmean(cell["record"]["extra"].get("products", [0.0])) for cell in cells]
         seconds = tuple(cell["seconds"] for cell in cells)
-        curves.append(Curve(run.name, loss, accuracies, seconds, fmean(products)))
+        used = tuple(cell["cpu_seconds"] for cell in cells if "cpu_seconds" in cell)
+        curves.append(Curve(run.name, loss, accuracies, seconds, fmean(products), used))
     return curves
 
 
@@ -92,6 +96,11 @@ def draw_curves(axes: Axes, curves: Sequence[Curve], window: int, labels: Sequen
         axes.fill_between(steps, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
     axes.set(xlabel="iteration", ylabel="cross-entropy [nat]")
     axes.set_ylim(0, None)
+
+
+def step_seconds(curve: Curve) -> float:
+    """Median processor time of an update on one core, evaluations included; wall time where cells do not tell it."""
+    return float(np.median(curve.cpu_seconds or curve.seconds)) / curve.loss.shape[1]
 
 
 def curve_colour(k: int) -> str:

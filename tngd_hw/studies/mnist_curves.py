@@ -20,6 +20,7 @@ from tngd_hw.storage import write_json
 from tngd_hw.studies.curve_cells import curve_parser, kept_cells
 from tngd_hw.studies.curves import Curve, curves_of, draw_curves
 from tngd_hw.studies.mnist_runs import GROUPS, MnistRun, train_run
+from tngd_hw.studies.mnist_time import time_figure, timing_of
 from tngd_hw.tasks import MNIST_FILES, mnist_task, obtain_data
 from tngd_hw.training import TrainingRecord
 
@@ -95,6 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             curves = curves_of(GROUPS[name], seeds, steps, found)
             summary["figures"][name] = [curve.to_dict(window) for curve in curves]
             save_figure(curve_figure(curves, _TITLES[name], window), given.out / f"{name}.png")
+            if name == "adam":
+                adam, duration_tau = curves[1], 50.0
+                summary["timing"] = timing_of(adam, duration_tau)
+                save_figure(time_figure(curves, adam, duration_tau, window), given.out / "adam_time.png")
         write_json(given.out / "summary.json", summary)
     except TngdError as error:
         print(f"error: {error}", file=sys.stderr)
