@@ -53,7 +53,7 @@ def test_reading_a_run_needs_noise_and_one_drive() -> None:
 def test_few_points_have_no_error_bar() -> None:
     noisy = program(manufacture("integrator", 3, presets.ideal()), LinearProblem(SYMMETRIC), kappa=1e-3)
     engine = tngd.engines.find_engine("behavioral")
-    _, run = engine.run(engine.init(noisy), duration=noisy.tau, times_s=np.linspace(0, noisy.tau, 30))
+    _, run = engine.run(engine.init(noisy), duration=noisy.tau, times_s=np.linspace(0, noisy.tau, 19))
     assert bool(read_inverse(run, noisy, average_from_s=0.0).stderr.isnan().all())
 
 

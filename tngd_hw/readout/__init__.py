@@ -25,7 +25,7 @@ from tngd_hw.readout.error_law import (
 )
 from tngd_hw.readout.error_law_fit import ErrorLawFit, fit_error_law, plot_error_law
 from tngd_hw.readout.estimate import Estimate, Quantity
-from tngd_hw.readout.estimators import CovarianceEstimate, MeanEstimate, estimate_covariance, estimate_mean
+from tngd_hw.readout.estimators import BarLaw, CovarianceEstimate, MeanEstimate, estimate_covariance, estimate_mean
 from tngd_hw.readout.inverse import read_inverse, stationary_inverse
 from tngd_hw.readout.measure import measure, measured_points
 from tngd_hw.readout.mitigation import Mitigation, mitigate
@@ -43,6 +43,7 @@ from tngd_hw.readout.spread import Spread
 from tngd_hw.readout.variants import with_hardware
 
 __all__ = [
+    "BarLaw",
     "BlockSolution",
     "BurnIn",
     "Calibration",

@@ -26,7 +26,15 @@ from torch import Tensor
 
 from tngd_hw.outcome import MisuseError
 
-__all__ = ["FEWEST_POINTS", "MeanError", "autocovariance", "error_from_batches", "error_of_mean", "in_batches"]
+__all__ = [
+    "FEWEST_POINTS",
+    "MeanError",
+    "autocovariance",
+    "error_from_batches",
+    "error_of_mean",
+    "in_batches",
+    "variance_of_batch_mean",
+]
 
 FEWEST_POINTS = 40
 """Series with fewer points tell nothing about their own autocorrelation: no error bar (NaN)."""
@@ -123,6 +131,11 @@ def error_from_batches(batches: Tensor, variance: Tensor, count: int) -> MeanErr
         torch.where(known, square.sqrt(), torch.nan), torch.where(known, effective, torch.nan),
         torch.where(known, degrees, torch.nan),
     )  # fmt: skip
+
+
+def variance_of_batch_mean(batches: Tensor) -> Tensor:
+    """Squared standard error of the mean of (..., M, m) batch means, shape (..., m); 0 where they do not move."""
+    return batches.var(-2, correction=0) * _long_run_gain(batches) / batches.shape[-2]
 
 
 def _kurtosis(series: Tensor) -> Tensor:

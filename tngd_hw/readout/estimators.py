@@ -2,31 +2,49 @@
 
     mean_i = <x_i>,   S_ij = <(x_i - m_i)(x_j - m_j)>     over T samples; with an unknown mean the divisor is T - 1.
 
-The mean of x_i and the entry S_ij are both time means, S_ij of the products, so both get the error of a time mean
-(:mod:`tngd_hw.readout.autocorrelation`).  For a Gaussian process it tends to Isserlis's sum
+The mean of x_i is a time mean, with the error of one (:mod:`tngd_hw.readout.autocorrelation`).  So is S_ij, of the
+products, whatever they are distributed like (BarLaw.PRODUCTS); but products tell their own memory poorly.  Samples of a
+linear SDE are Gaussian, and their spectrum, which an autoregression finds, tells the law of S_ij
+(:mod:`tngd_hw.readout.gaussian_law`; BarLaw.GAUSSIAN, the default).  Both errors tend to Isserlis's sum
 
-    Var(S_ij) = (1/T) sum_k [r_ii(k) r_jj(k) + r_ij(k) r_ji(k)],   r_ij(k) = Cov(x_i(t + k), x_j(t)),
-
-but it does not assume one.
+    Var(S_ij) = (1/T) sum_k [r_ii(k) r_jj(k) + r_ij(k) r_ji(k)],   r_ij(k) = Cov(x_i(t + k), x_j(t)).
 """
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
 from tngd_hw.outcome import MisuseError
-from tngd_hw.readout.autocorrelation import MeanError, error_from_batches, error_of_mean, in_batches
+from tngd_hw.readout.autocorrelation import (
+    MeanError,
+    error_from_batches,
+    error_of_mean,
+    in_batches,
+    variance_of_batch_mean,
+)
+from tngd_hw.readout.gaussian_law import FEWEST_GAUSSIAN, GaussianLaw
 
-__all__ = ["CovarianceEstimate", "MeanEstimate", "estimate_covariance", "estimate_mean"]
+__all__ = ["BarLaw", "CovarianceEstimate", "MeanEstimate", "estimate_covariance", "estimate_mean"]
 
 _ROWS = 8
 _BATCH_MEANS = 400
 _ENTRIES = 2**20
 """Numbers of one kind in flight at a time (8 MB)."""
+
+
+class BarLaw(enum.Enum):
+    """What the error bars of a covariance take the samples to be."""
+
+    GAUSSIAN = "gaussian"
+    """Samples of a linear SDE, with white noise of the reading or not."""
+    PRODUCTS = "products"
+    """Of any law: each product is a series of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,28 +77,43 @@ class CovarianceEstimate:
         value: S, shape (..., n, n), exactly symmetric, in squared units of the samples.
         stderr: Standard error of every entry, same shape; NaN where too few samples tell.
         effective: Effective number of samples of every entry, same shape.
-        degrees: Degrees of freedom of every standard error, same shape.
+        degrees: Degrees of freedom, same shape: of the standard error by PRODUCTS; of the chi-square law that has the
+            relative error of a variance by GAUSSIAN, which is ``effective``.
+        law: What the Gaussian bars are worked out from; None by PRODUCTS.
     """
 
     value: Tensor
     stderr: Tensor
     effective: Tensor
     degrees: Tensor
+    law: GaussianLaw | None = None
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
         """Lower and upper ends for every entry, each (..., n, n); they cover the truth with probability ``level``.
 
-        Bars of equal length would miss too often: a variance is skewed, and its error grows with it.  With z = x in
-        units of its own deviation and r the correlation, r = (Var(z_i + z_j) - Var(z_i - z_j))/4 is a difference of
-        two variances, 2 (1 + r) and 2 (1 - r), which hardly correlate.  The logarithm of each has symmetric bars
-        h = t q with q^2 = 2 stderr^2/(S_ii S_jj (1 + r^2)) (both of equal relative error), and distances add in
-        squares:
+        GAUSSIAN: each entry is the difference of two independent mean squares, with limits of the process whose
+        variance is hardest to tell (:mod:`tngd_hw.readout.gaussian_law`); of white noise those of chi-square.  Bars of
+        95 % covered 93 to 97 % of 2,000 records of linear SDEs of 1 to 3 nodes, overdamped and turning, 5 to 50 points
+        in the slowest tau or independent ones: with a known mean from 9 effective samples of a variance on, with an
+        unknown one 92 to 96 % from 9 and 93 to 96 % from 20.  So few leave the upper end open: it is infinite where a
+        mode that never decays is not ruled out, of the variances with an unknown mean 70 % of the records at 9, 35 % at
+        20 and 1 % at 40.
+
+        PRODUCTS: bars of equal length would miss too often: a variance is skewed, and its error grows with it.  With
+        z = x in units of its own deviation and r the correlation, r = (Var(z_i + z_j) - Var(z_i - z_j))/4 is a
+        difference of two variances, 2 (1 + r) and 2 (1 - r), which hardly correlate.  The logarithm of each has
+        symmetric bars h = t q with q^2 = 2 stderr^2/(S_ii S_jj (1 + r^2)), and distances add in squares:
 
             low = r - ([(1 + r)(1 - e^-h)]^2 + [(1 - r)(e^h - 1)]^2)^(1/2)/2,   high likewise, the two exchanged.
 
-        On the diagonal (r = 1) this is S_ii exp(-+ t stderr/S_ii).  Source for differences of skewed estimates:
-        G. Y. Zou and A. Donner, Statistics in Medicine 27 (2008) 1693.
+        On the diagonal this is S_ii exp(-+ t stderr/S_ii).  With 41 effective samples 92 % are covered, with 13 86 %.
         """
+        _check_level(level)
+        if self.law is not None:
+            shape = self.value.shape
+            value = self.value.reshape(-1, *shape[-2:])
+            low, high = self.law.interval(value, float(ndtri(0.5 * (1.0 + level))))
+            return low.reshape(shape), high.reshape(shape)
         deviation = torch.diagonal(self.value, dim1=-2, dim2=-1).clamp_min(0.0).sqrt()
         unit = deviation.unsqueeze(-1) * deviation.unsqueeze(-2)
         empty = unit == 0.0
@@ -111,31 +144,83 @@ def estimate_mean(samples: Tensor) -> MeanEstimate:
     return MeanEstimate(samples.mean(-2), error.stderr, error.effective, error.degrees)
 
 
-def estimate_covariance(samples: Tensor, *, mean: Tensor | None = None) -> CovarianceEstimate:
+def estimate_covariance(
+    samples: Tensor, *, mean: Tensor | None = None, law: BarLaw = BarLaw.GAUSSIAN
+) -> CovarianceEstimate:
     """Covariance of the components, with the standard error of every entry.
 
     With a known mean S is unbiased.  With an unknown one the divisor T - 1 makes it so for independent samples; for
-    correlated ones S is low by about Sigma/N_eff, a fraction 1/sqrt(N_eff) of its standard error.
+    correlated ones S is low by about Sigma/N_eff, a fraction 1/sqrt(N_eff) of its standard error, which the interval
+    of the Gaussian law allows for.
 
     Args:
         samples: Equally spaced in time, shape (..., T, n).
         mean: The known mean, shape (..., n), for example the noiseless settled answer; None estimates it.
+        law: What the error bars take the samples to be.
 
     Returns:
-        A :class:`CovarianceEstimate`; no error bars (NaN) with too few samples, as :func:`estimate_mean`.
-        Cost O(T n^2) a batch member; the chips and the rows are taken in pieces, so little memory is needed
-        beside what is given and returned.
+        A :class:`CovarianceEstimate`; no error bars (NaN) with fewer than 20 samples, or by PRODUCTS with as few as
+        :func:`estimate_mean`.  Cost O(T n^2) a batch member, by GAUSSIAN an autoregression of at most 399 batch means
+        for every pair beside it; the chips and the rows are taken in pieces, so little memory is needed beside what is
+        given and returned.
 
     Raises:
         MisuseError: Shapes that do not fit; fewer than 2 samples with an unknown mean.
     """
     _check(samples, fewest=1 if mean is not None else 2)
     deviation = centred(samples, mean)
-    count = deviation.shape[-2]
+    count, n = deviation.shape[-2:]
     moment = _symmetric(deviation.mT @ deviation / count)
-    error = _errors_of_products(deviation, moment)
     scale = 1.0 if mean is not None else count / (count - 1)
-    return CovarianceEstimate(scale * moment, scale * error.stderr, error.effective, error.degrees)
+    if law is BarLaw.PRODUCTS:
+        error = _errors_of_products(deviation, moment)
+        return CovarianceEstimate(scale * moment, scale * error.stderr, error.effective, error.degrees)
+    gaussian = _gaussian_law(deviation.reshape(-1, count, n), scale, known_mean=mean is not None)
+    variance = gaussian.variance().reshape(moment.shape)
+    diagonal = scale * torch.diagonal(moment, dim1=-2, dim2=-1)
+    product = diagonal.unsqueeze(-1) * diagonal.unsqueeze(-2) + (scale * moment).square()
+    still = variance == 0.0
+    effective = torch.where(still, float(count), product / torch.where(still, 1.0, variance))
+    return CovarianceEstimate(scale * moment, variance.sqrt(), effective, effective, gaussian)
+
+
+def _gaussian_law(chips: Tensor, scale: float, *, known_mean: bool) -> GaussianLaw:
+    """Of deviations (C, T, n), whose products all count ``scale`` times."""
+    members, count, n = chips.shape
+    within, square = chips.new_zeros((2, members, n, n))
+    if count >= FEWEST_GAUSSIAN and in_batches(chips[:1]).shape[-2] > 1:
+        for some, own, first, products in _products_of_batches(chips):
+            means = in_batches(chips[some]).mean(-2)
+            between = means[..., own].unsqueeze(-1) * means[..., first:].unsqueeze(-2)
+            rest = products - between
+            within[some, own, first:] = rest.mean(1)
+            more = variance_of_batch_mean(rest.flatten(-2)).reshape(rest[:, 0].shape)
+            square[some, own, first:] = more + 2.0 * _covariance_of_means(rest, between)
+        within, square = (torch.triu(field) + torch.triu(field, 1).mT for field in (within, square))
+    batches = scale**0.5 * in_batches(chips).mean(-2)
+    return GaussianLaw(batches, scale * within, scale**2 * square, known_mean)
+
+
+def _covariance_of_means(one: Tensor, other: Tensor) -> Tensor:
+    """Of the means of two series (C, M, ...) over M, from values of the same and of neighbouring batches."""
+    u, v = one - one.mean(1, keepdim=True), other - other.mean(1, keepdim=True)
+    near = torch.nn.functional.pad(v.movedim(1, -1), (1, 1)).movedim(-1, 1)
+    return (u * (near[:, :-2] + v + near[:, 2:])).mean(1) / u.shape[1]
+
+
+def _products_of_batches(chips: Tensor) -> Iterator[tuple[slice, slice, int, Tensor]]:
+    """Chips, rows and first column in pieces, with the means (members, M, rows, columns) over every batch of x_i x_j.
+
+    Only pairs i <= j, but for those inside a group of rows.
+    """
+    count, n = chips.shape[-2:]
+    members = max(1, min(_ENTRIES // (count * n), _ENTRIES // (_BATCH_MEANS * _ROWS * n)))
+    for start in range(0, len(chips), members):
+        some = slice(start, start + members)
+        parts = in_batches(chips[some])
+        for first in range(0, n, _ROWS):
+            own = slice(first, first + _ROWS)
+            yield some, own, first, parts[..., own].mT @ parts[..., first:] / parts.shape[-2]
 
 
 def centred(samples: Tensor, mean: Tensor | None) -> Tensor:
@@ -148,24 +233,16 @@ def centred(samples: Tensor, mean: Tensor | None) -> Tensor:
 
 
 def _errors_of_products(deviation: Tensor, moment: Tensor) -> MeanError:
-    """The error of every mean product, each field of shape (..., n, n), from (..., T, n) and the means.
-
-    Only pairs i <= j, but for those inside a group of rows, are worked out.
-    """
+    """The error of every mean product, each field of shape (..., n, n), from (..., T, n) and the means."""
     count, n = deviation.shape[-2:]
     chips, means = deviation.reshape(-1, count, n), moment.reshape(-1, n, n)
-    members = max(1, min(_ENTRIES // (count * n), _ENTRIES // (_BATCH_MEANS * _ROWS * n)))
     found = deviation.new_zeros((3, *means.shape))
-    for start in range(0, len(chips), members):
-        some = slice(start, start + members)
-        parts, squares = in_batches(chips[some]), chips[some].square()
-        for first in range(0, n, _ROWS):
-            own = slice(first, first + _ROWS)
-            products = parts[..., own].mT @ parts[..., first:] / parts.shape[-2]
-            spread = squares[..., own].mT @ squares[..., first:] / count - means[some, own, first:].square()
-            error = error_from_batches(products.flatten(-2), spread.clamp_min(0.0).flatten(-2), count)
-            for field, entries in zip(found, (error.stderr, error.effective, error.degrees), strict=True):
-                field[some, own, first:] = entries.reshape(spread.shape)
+    for some, own, first, products in _products_of_batches(chips):
+        squares = chips[some].square()
+        spread = squares[..., own].mT @ squares[..., first:] / count - means[some, own, first:].square()
+        error = error_from_batches(products.flatten(-2), spread.clamp_min(0.0).flatten(-2), count)
+        for field, entries in zip(found, (error.stderr, error.effective, error.degrees), strict=True):
+            field[some, own, first:] = entries.reshape(spread.shape)
     full = torch.triu(found) + torch.triu(found, 1).mT
     stderr, effective, degrees = full.reshape(3, *moment.shape)
     return MeanError(stderr, effective, degrees)
@@ -177,10 +254,14 @@ def _symmetric(matrix: Tensor) -> Tensor:
 
 
 def _student(level: float, degrees: Tensor) -> Tensor:
-    if not 0.0 < level < 1.0:
-        raise MisuseError(f"level = {level!r}: a probability between 0 and 1, for example 0.95")
+    _check_level(level)
     quantile = stdtrit(degrees.cpu().numpy(), 0.5 * (1.0 + level))
     return torch.as_tensor(quantile, dtype=torch.float64, device=degrees.device)
+
+
+def _check_level(level: float) -> None:
+    if not 0.0 < level < 1.0:
+        raise MisuseError(f"level = {level!r}: a probability between 0 and 1, for example 0.95")
 
 
 def _check(samples: Tensor, fewest: int) -> None:

@@ -50,7 +50,7 @@ def read_inverse(
     ``seed`` is that of the ADC's noise and jitter.
 
     The standard error of every entry accounts for the autocorrelation of equally spaced points
-    (:func:`estimate_covariance`); fewer than 40 points or about 3 effective ones have no error bar (NaN).
+    (:func:`estimate_covariance`, law GAUSSIAN); fewer than 20 points have no error bar (NaN).
 
     Raises:
         MisuseError: No injected noise, several right-hand sides, neither of the two times, or as ``read``.
