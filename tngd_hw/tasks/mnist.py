@@ -34,8 +34,6 @@ MNIST_SUBSET_SEED: Final = 0
 
 _TRAIN_IMAGES: Final = 60_000
 _DTYPES: Final = (torch.float32, torch.float64)
-_FAN_IN: Final = {"0": 25, "3": 1152, "5": 32}
-"""Inputs of each unit, by the layer's number in the network."""
 
 
 def mnist_task(
@@ -96,8 +94,10 @@ def mnist_subset(train_samples: int = 10_000, subset_seed: int = MNIST_SUBSET_SE
     return torch.from_numpy(np.argsort(words, kind="stable")[:train_samples])
 
 
-def mnist_network(seed: int, dtype: torch.dtype = torch.float64) -> nn.Module:
+def mnist_network(seed: int, dtype: torch.dtype = torch.float64, *, hidden: int = 32, outputs: int = 10) -> nn.Module:
     """One convolution and two linear layers: 37,434 parameters (see the module's page for the shapes).
+
+    Other widths give 208 + 1153 hidden + (hidden + 1) outputs.
 
     Weights and biases of a layer are uniform within 1/sqrt(fan_in), each tensor from its own keyed stream and drawn in
     float64, so that torch's global random state is neither read nor moved and float32 starts from the same values,
@@ -106,21 +106,25 @@ def mnist_network(seed: int, dtype: torch.dtype = torch.float64) -> nn.Module:
     Args:
         seed: The same seed gives the same parameters.
         dtype: float32 or float64.
+        hidden: Units of the hidden layer.
+        outputs: d_z.
 
     Returns:
-        From inputs of shape (..., 1, 28, 28), at most one leading dimension, to logits of shape (..., 10).
+        From inputs of shape (..., 1, 28, 28), at most one leading dimension, to logits of shape (..., outputs).
 
     Raises:
-        MisuseError: A bad seed or dtype.
+        MisuseError: A bad seed or dtype, a width below 1.
     """
     _check_dtype(dtype)
+    fan_in = {"0": 25, "3": 1152, "5": check_count(hidden, "hidden")}  # by the layer's number in the network
     with torch.device("meta"):  # memory without values: torch's own initialisation would draw from the global state
         layers = nn.Sequential(
-            nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(), nn.Flatten(-3), nn.Linear(1152, 32), nn.ReLU(), nn.Linear(32, 10)
-        )
+            nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(), nn.Flatten(-3), nn.Linear(1152, hidden), nn.ReLU(),
+            nn.Linear(hidden, check_count(outputs, "outputs")),
+        )  # fmt: skip
     network = layers.to(dtype).to_empty(device="cpu")
     for name, parameter in network.named_parameters():
-        bound = 1.0 / math.sqrt(_FAN_IN[name.split(".")[0]])
+        bound = 1.0 / math.sqrt(fan_in[name.split(".")[0]])
         values = stream(seed, f"tasks.mnist.network.{name}").uniform(-bound, bound, size=tuple(parameter.shape))
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(values))
