@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import circuits, engines, linear_sde, many_runs, montecarlo
+from benchmarks import circuits, engines, linear_sde, many_runs, montecarlo, training
 from benchmarks.tables import document
 
 HERE = Path(__file__).parent
@@ -27,6 +27,7 @@ def main() -> int:
         "engines": engines.measurements(progress),
         "many_runs": many_runs.measurements(progress),
         "montecarlo": montecarlo.measurements(progress),
+        "training": training.measurements(progress),
     }
     (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     (HERE / "README.md").write_text(document(results), encoding="utf-8")

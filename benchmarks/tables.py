@@ -24,6 +24,14 @@ reader, and another matrix as a new deck.  Growth: the memory of a worker over i
 """
 
 
+_TRAINING_NOTE = """
+The rivals have the error {error:g} of their own exact answers.  Wanted: at most {cg:g} times the time of NGD-CG, at
+least {euler:g} times faster than Euler's method, a product within {product:g} times a hand-written jvp-vjp pair.
+Processor time on one thread, medians of pairs that take turns.  Euler's largest stable step is coarser than the steps
+above: it takes {stable} steps, at an error of {coarse}.
+"""
+
+
 def document(results: dict[str, Any]) -> str:
     """README.md as text."""
     rows = results["linear_sde"]
@@ -32,6 +40,7 @@ def document(results: dict[str, Any]) -> str:
     circuits = results["circuits"]
     parts += [_large(circuits), _agreement(circuits), _noise(circuits), _engines(results.get("engines", []))]
     parts += [_many_runs(results.get("many_runs", {"rows": []})), _montecarlo(results.get("montecarlo", []))]
+    parts += [_training(results.get("training", {"rows": []}))]
     return "".join(parts)
 
 
@@ -85,6 +94,24 @@ def _many_runs(found: dict[str, Any]) -> str:
     head += ["library, ms", "ratio", "difference", "growth, MB"]
     title = f"{found['runs']} runs of 16 nodes over 50 tau: ngspice {found['ngspice']}, a process each, or its library"
     return _section(title, head, lines) + _MANY_RUNS_NOTE.format(**found)
+
+
+def _training(found: dict[str, Any]) -> str:
+    rows = found["rows"]
+    if not rows:
+        return f"\n## One TNGD step\n\nNot measured: {found['skipped']}.\n" if "skipped" in found else ""
+    fields = ("adam_steps", "products", "error", "step_s", "cg_iterations", "cg_s", "cg_ratio")
+    fields += ("euler_steps", "euler_s", "euler_ratio")
+    head = ["after steps of Adam", "products", "error", "TNGD, s", "CG iterations", "NGD-CG, s", "TNGD over CG"]
+    head += ["Euler steps", "Euler, s", "Euler over TNGD"]
+    title = f"One TNGD step, MNIST, N = {rows[0]['parameters']}, batch 64, lambda = 0.01, t = 50 tau"
+    text = _section(title, head, [[row[field] for field in fields] for row in rows])
+    fields = ("adam_steps", "product_s", "product_anew_s", "product_anew_ratio", "product_recorded_s")
+    head = ["after steps of Adam", "ours, s", "jvp-vjp, s", "ratio", "jvp, recorded vjp, s", "ratio"]
+    lines = [[row[field] for field in (*fields, "product_recorded_ratio")] for row in rows]
+    text += _section("A curvature product of that network", head, lines)
+    stable, coarse = (" and ".join(_text(row[field]) for row in rows) for field in ("stable_steps", "error_at_stable"))
+    return text + _TRAINING_NOTE.format(**found["wanted"], error=found["error"], stable=stable, coarse=coarse)
 
 
 def _large(circuits: dict[str, Any]) -> str:
