@@ -26,6 +26,7 @@ from tngd_hw.studies.circuit_runs import (
     REFERENCE,
     REFERENCE_S,
     STEP_S,
+    WALL_S,
     CircuitRun,
     Form,
     train_run,
@@ -68,12 +69,13 @@ def _entry(run: CircuitRun, seeds: Sequence[int], cells: Cells) -> dict[str, Any
     return {
         "form": run.form.value,
         "engine": run.engine,
-        "step_s": median(extra[STEP_S]),
+        "step_wall_s": median(extra[STEP_S]),
+        "engine_wall_s": median(extra[WALL_S]),
         "circuits": [
             {
                 "circuit": name,
-                "engine_s": median(extra[ENGINE_S + name]),
-                "reference_s": median(extra[REFERENCE_S + name]),
+                "engine_processor_s": median(extra[ENGINE_S + name]),
+                "reference_processor_s": median(extra[REFERENCE_S + name]),
             }
             for name in circuits
         ],
@@ -97,11 +99,13 @@ def table_of(entries: Sequence[Mapping[str, Any]]) -> str:
     """The summary as lines for a terminal."""
     lines: list[str] = []
     for entry in entries:
-        lines.append(f"{entry['form']}, {entry['engine']}: {entry['step_s']:.3g} s a step (median)")
-        lines += [
-            f"  {row['circuit']:<34} {row['engine_s']:10.4f} s, {REFERENCE} {row['reference_s']:8.4f} s"
-            for row in entry["circuits"]
-        ]
+        times = [(row["circuit"], row["engine_processor_s"], row["reference_processor_s"]) for row in entry["circuits"]]
+        own, other = (sum(row[k] for row in times) for k in (1, 2))
+        lines.append(
+            f"{entry['form']}, {entry['engine']}: {entry['step_wall_s']:.3g} s a step, {entry['engine_wall_s']:.3g} s "
+            f"of it the engine; processor {own:.3g} s, {REFERENCE} {other:.3g} s (medians):"
+        )
+        lines += [f"  {name:<34} {mine:10.4f} s, {REFERENCE} {its:8.4f} s" for name, mine, its in times]
         gap, drift = entry["direction_difference"]["largest"], entry["loss_drift"]
         if drift is not None:
             lines.append(f"  direction of the same step within {gap:.1e} of {REFERENCE}'s")
@@ -170,7 +174,7 @@ def _train(run: CircuitRun, seed: int, steps: int, *, data_dir: str | None) -> T
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; exit codes 0, 1 for a step without an answer, and 2 for a wrong call."""
     parser = curve_parser("tngd_hw.studies.circuit_in_loop", __doc__, seeds=1)
-    parser.set_defaults(workers=1)
+    parser.set_defaults(workers=1)  # wall times are printed
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--engines", nargs="+", choices=tuple(ENGINES), default=list(ENGINES), metavar="NAME")
     parser.add_argument("--forms", nargs="+", choices=[form.value for form in Form], default=["dual", "kfac"])

@@ -38,7 +38,18 @@ from tngd_hw.training import (
 from tngd_hw.training.analog_solver import AnalogSolve
 from tngd_hw.training.method import Batch, Loss
 
-__all__ = ["DIFFERENCE", "ENGINES", "ENGINE_S", "REFERENCE", "REFERENCE_S", "STEP_S", "CircuitRun", "Form", "train_run"]
+__all__ = [
+    "DIFFERENCE",
+    "ENGINES",
+    "ENGINE_S",
+    "REFERENCE",
+    "REFERENCE_S",
+    "STEP_S",
+    "WALL_S",
+    "CircuitRun",
+    "Form",
+    "train_run",
+]
 
 ENGINES: Final[Mapping[str, Engine]] = {
     "ngspice": Ngspice(accuracy=1e-3),  # along the path; at the end, where an answer is read, a tenth
@@ -56,8 +67,11 @@ DIFFERENCE: Final = "direction_difference"
 STEP_S: Final = "step_s"
 """Series of wall times of a whole natural gradient."""
 
-ENGINE_S, REFERENCE_S = "engine_s: ", "reference_s: "
-"""Beginnings of the names of series of wall times of the engine and of the reference, one a circuit."""
+ENGINE_S, REFERENCE_S = "engine_processor_s: ", "reference_processor_s: "
+"""Beginnings of the names of series of processor times of the engine and of the reference, one a circuit."""
+
+WALL_S: Final = "engine_wall_s"
+"""Series of wall times of the engine, all circuits of a step together."""
 
 _LEARNING_RATE: Final = 0.1
 _DAMPING: Final = 0.1
@@ -119,7 +133,8 @@ def train_run(run: CircuitRun, task: TrainingTask, *, seed: int, steps: int) -> 
     """Train along the directions of ``run.engine``; at every step the reference is asked for its own.
 
     Die, network and batches have the number ``seed``.  The record has the series ``DIFFERENCE``, ``STEP_S``,
-    ``ENGINE_S`` and ``REFERENCE_S``.
+    ``WALL_S``, ``ENGINE_S`` and
+    ``REFERENCE_S``.
 
     Raises:
         OutcomeError: An engine gave no usable answer, with the step.
@@ -129,9 +144,9 @@ def train_run(run: CircuitRun, task: TrainingTask, *, seed: int, steps: int) -> 
     chip = manufacture("integrator", _nodes(run, task, seed), presets.pcb_1k_1n(), seed=seed)
     own, other = (AnalogSolver(chip, ENGINES[name], run.duration_tau) for name in (run.engine, REFERENCE))
     if run.form is Form.DUAL:
-        return _trained(run, _Compared(DualChip(own), DualChip(other), _dual_times), task, seed=seed, steps=steps)
+        return _trained(run, _Compared(DualChip(own), DualChip(other), _dual_circuit), task, seed=seed, steps=steps)
     form = KFACForm.DUAL
-    chips = _Compared(KFACChip(own, form=form), KFACChip(other, form=form), _kfac_times)
+    chips = _Compared(KFACChip(own, form=form), KFACChip(other, form=form), _kfac_circuits)
     return _trained(run, chips, task, seed=seed, steps=steps)
 
 
@@ -167,13 +182,13 @@ class _Compared(Generic[StepT]):
     Attributes:
         method: Whose directions are taken.
         reference: The other one.
-        times: Wall time of the engine for every circuit of a step.
+        circuits: The solves of every circuit of a step, by its name.
         seen: Series by name.
     """
 
     method: NaturalGradientMethod[StepT]
     reference: NaturalGradientMethod[StepT]
-    times: Callable[[StepT], dict[str, float]]
+    circuits: Callable[[StepT], dict[str, tuple[AnalogSolve, ...]]]
     seen: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     def natural_gradient(
@@ -186,8 +201,10 @@ class _Compared(Generic[StepT]):
         found = self.method.natural_gradient(model, loss, batch, **given)  # last: its direction stays in p.grad
         self._note({STEP_S: time.perf_counter() - begun}, "")
         self._note({DIFFERENCE: _length(found.direction - other.direction) / _length(other.direction)}, "")
-        self._note(self.times(found), ENGINE_S)
-        self._note(self.times(other), REFERENCE_S)
+        own, reference = self.circuits(found), self.circuits(other)
+        self._note({WALL_S: sum(solve.engine_s for solves in own.values() for solve in solves)}, "")
+        self._note(_processor_times(own), ENGINE_S)
+        self._note(_processor_times(reference), REFERENCE_S)
         return found
 
     def series(self) -> dict[str, tuple[float, ...]]:
@@ -203,18 +220,21 @@ def _length(vector: Tensor) -> float:
     return float(vector.square().sum().sqrt())
 
 
-def _dual_times(found: NaturalGradient) -> dict[str, float]:
-    return dict([_timed("dual problem", (found.solve,))])
+def _processor_times(circuits: Mapping[str, tuple[AnalogSolve, ...]]) -> dict[str, float]:
+    """Seconds by "circuit: runs x nodes"."""
+    times: dict[str, float] = {}
+    for circuit, solves in circuits.items():
+        runs = sum(solve.estimate.value[0].numel() for solve in solves)
+        times[f"{circuit}: {runs} x {solves[0].loaded.n} nodes"] = sum(solve.processor_s for solve in solves)
+    return times
 
 
-def _kfac_times(found: KFACGradient) -> dict[str, float]:
-    times: list[tuple[str, float]] = []
+def _dual_circuit(found: NaturalGradient) -> dict[str, tuple[AnalogSolve, ...]]:
+    return {"dual problem": (found.solve,)}
+
+
+def _kfac_circuits(found: KFACGradient) -> dict[str, tuple[AnalogSolve, ...]]:
+    circuits: dict[str, tuple[AnalogSolve, ...]] = {}
     for block, pair in zip(found.factors.blocks, found.solves, strict=True):
-        times += [_timed(f"layer {block.layer}, A", pair.first), _timed(f"layer {block.layer}, G", pair.second)]
-    return dict(times)
-
-
-def _timed(circuit: str, solves: tuple[AnalogSolve, ...]) -> tuple[str, float]:
-    runs = sum(solve.estimate.value[0].numel() for solve in solves)
-    name = f"{circuit}: {runs} x {solves[0].loaded.n} nodes"
-    return name, sum(solve.engine_s for solve in solves)
+        circuits |= {f"layer {block.layer}, A": pair.first, f"layer {block.layer}, G": pair.second}
+    return circuits

@@ -28,12 +28,14 @@ class AnalogSolve:
         trajectory: Its voltages; the last ones stand on the capacitors when the next problem arrives.
         estimate: What the readouts say, averaged.
         engine_s: Wall time of the engine, from its ``init`` to the end of its ``run``.
+        processor_s: Processor time of the same, of this process and of simulators that it started and that have ended.
     """
 
     loaded: LoadedChip
     trajectory: Trajectory
     estimate: Estimate
     engine_s: float
+    processor_s: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +98,22 @@ class AnalogSolver:
         start = x0 if x0_volt is None else loaded.unknowns(x0_volt)
         looks = [(self.duration_tau + k * self.spacing_tau) * loaded.tau for k in range(self.readouts)]
         duration = looks[-1] + self.delay_tau * loaded.tau
-        begun = time.perf_counter()
+        begun, processor = time.perf_counter(), _processor_s()
         state = self.engine.init(loaded)
         _, trajectory = self.engine.run(
             state, duration=duration, x0=start, seed=seed, times_s=sorted({*looks, duration})
         )
-        engine_s = time.perf_counter() - begun
+        spent = {"engine_s": time.perf_counter() - begun, "processor_s": _processor_s() - processor}
         several = self.readouts > 1 or self.delay_tau > 0
         estimate = read(trajectory, loaded, seed=seed, times_s=looks if several else None)
-        return AnalogSolve(loaded, trajectory, estimate, engine_s)
+        return AnalogSolve(loaded, trajectory, estimate, **spent)
+
+
+def _processor_s() -> float:
+    """Of this process and its children so far; of this process alone where the system does not count children."""
+    try:
+        import resource
+    except ImportError:
+        return time.process_time()
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
