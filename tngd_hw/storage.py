@@ -79,7 +79,7 @@ def finite_data(value: Any) -> Any:
             return value if math.isfinite(value) else None
         case dict():
             return {key: finite_data(item) for key, item in cast("dict[str, Any]", value).items()}
-        case list():
+        case list() | tuple():
             return [finite_data(item) for item in cast("list[Any]", value)]
         case _:
             return value

@@ -83,7 +83,7 @@ def test_every_optimizer_takes_its_middle_rate_and_reports_a_failure(optimizer):
 
 
 def test_the_command_tunes_and_reports_on_other_seeds(tmp_path, monkeypatch, capsys):
-    few = (BY_NAME["SGD"], replace(BY_NAME["AdaFisher"], middle=-1.0))
+    few = (BY_NAME["SGD"], BY_NAME["AdaFisher"], replace(BY_NAME["AdaFisher"], name="too fast", middle=200.0))
     monkeypatch.setattr(mnist_tuned, "OPTIMIZERS", few)
     monkeypatch.setattr(mnist_tuned, "obtain_data", lambda *_: None)
     monkeypatch.setattr(mnist_tuned, "mnist_task", lambda **_: digits_task())
@@ -91,11 +91,13 @@ def test_the_command_tunes_and_reports_on_other_seeds(tmp_path, monkeypatch, cap
     assert main([*plan, "--search-seeds", "1", "--workers", "1"]) == 0
     table = capsys.readouterr().out
     assert "| AdaFisher | 3 |" in table
+    assert "| failed |" in table.splitlines()[-1]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["seeds"], summary["search_seeds"]) == ([0, 1], [1000])
-    assert len(list((tmp_path / "cells").iterdir())) == 2 * 3 + 2 * 2
+    assert len(list((tmp_path / "cells").iterdir())) == 3 * (3 + 2)
     assert (tmp_path / "mnist_tuned.png").stat().st_size > 10_000
-    for row in summary["rows"]:
+    assert summary["rows"][2]["trials"][0]["losses"] == [None]
+    for row in summary["rows"][:2]:
         best = min(row["trials"], key=lambda trial: trial["losses"][0])
         assert row["lr"] == best["lr"]
 
