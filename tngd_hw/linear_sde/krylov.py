@@ -16,6 +16,8 @@ from tngd_hw.outcome import MisuseError, Outcome, Status
 __all__ = ["KrylovResult", "check_limits", "krylov_mean", "result"]
 
 _CHECK_EVERY = 5
+_SHORT = 2.0
+"""Over so short a time, in units of the drift's size along the first direction, two products may do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +89,8 @@ def krylov_mean(
     check = _CHECK_EVERY
     for space in Arnoldi(product, direction, max_products - spent):
         m = space.H.shape[0]
+        if m == 1 and seconds * (abs(float(space.H[0, 0])) + space.next_norm) < _SHORT:
+            check = 2
         if m < check and space.next_norm > 0.0 and m + spent < max_products:
             continue
         moved, error = mean_and_error(space, seconds, tolerance)
