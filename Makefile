@@ -9,7 +9,7 @@ READY = .venv/ready
 ARGS =
 
 .NOTPARALLEL:
-.PHONY: help setup ngspice qa-model demo test test-ngspice-next lint types netlists bench soak clean FORCE
+.PHONY: help setup ngspice qa-model demo test test-ngspice-next lint types netlists bench reproduce soak clean FORCE
 
 help:
 	@echo 'make setup      .venv with the pinned dependencies, and ngspice where a package manager can install it'
@@ -21,6 +21,7 @@ help:
 	@echo 'make types      basedpyright, strict'
 	@echo 'make netlists   write the reference decks in netlists/ anew'
 	@echo 'make bench      the measured comparisons in benchmarks/'
+	@echo 'make reproduce  the paper'"'"'s experiments and what they leave out, into results/ (hours; what is finished is kept)'
 	@echo 'make soak       10,000 mutated decks through the reader (minutes)'
 	@echo 'make clean      remove .venv, results and caches'
 	@echo 'PYTHON=... names the interpreter for .venv (any Python >= 3.11)'
@@ -77,6 +78,21 @@ netlists: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+reproduce: $(READY) ngspice
+	@mkdir -p results/reproduce
+	$(BIN)/python -m tngd_hw.studies.mnist_curves results/reproduce/mnist --figures adam --epochs 10
+	$(BIN)/python -m tngd_hw.studies.mnist_curves results/reproduce/mnist_epoch --figures time delay noise noise_at_50_tau
+	$(BIN)/python -m tngd_hw.studies.mnist_tuned results/reproduce/mnist_tuned
+	$(BIN)/python -m tngd_hw.studies.runtime_scaling results/reproduce/runtime_scaling
+	$(BIN)/tngd-hw study training --chips 2 --resume --out results/reproduce/training
+	$(BIN)/python -m tngd_hw.studies.circuit_in_loop results/reproduce/circuit_in_loop
+	$(BIN)/python -m tngd_hw.studies.poisson_curves results/reproduce/poisson
+	@if $(BIN)/python -c 'import transformers' 2>/dev/null; then \
+		$(BIN)/python -m tngd_hw.studies.qa_curves results/reproduce/qa; \
+	else \
+		echo 'reproduce: question answering left out; make qa-model installs what it needs'; \
+	fi
 
 soak: $(READY)
 	@$(BIN)/python tests/mutated_decks.py $(ARGS)
