@@ -122,9 +122,7 @@ def error_from_batches(batches: Tensor, variance: Tensor, count: int) -> MeanErr
     still = ~(spread > 0.0)
     # The batches hold all points but a few left over, so the mean of all is better by batches.size/count.
     square = spread * gain / number * (number * _batch_size(count) / count)
-    # Var(C)/C^2: (K - 1)/M_eff of the variance, K the kurtosis; and 4/M_eff of an autoregression, by the delta method
-    # from Var(a) = (1 - a^2)/M in C = v/(1 - a)^2 with M_eff = M (1 - a)/(1 + a).
-    degrees = 2.0 * (number / gain).clamp_max(number) / (_kurtosis(batches) - 1.0 + 4.0 * (gain != _white_gain(number)))
+    degrees = _degrees(batches, gain)
     known = degrees >= _FEWEST_DEGREES
     effective = torch.where(still, float(count), variance / torch.where(still, 1.0, square))
     return MeanError(
@@ -133,9 +131,21 @@ def error_from_batches(batches: Tensor, variance: Tensor, count: int) -> MeanErr
     )  # fmt: skip
 
 
-def variance_of_batch_mean(batches: Tensor) -> Tensor:
-    """Squared standard error of the mean of (..., M, m) batch means, shape (..., m); 0 where they do not move."""
-    return batches.var(-2, correction=0) * _long_run_gain(batches) / batches.shape[-2]
+def variance_of_batch_mean(batches: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared standard error of the mean of (..., M, m) batch means, 0 where they do not move, and its degrees."""
+    gain = _long_run_gain(batches)
+    return batches.var(-2, correction=0) * gain / batches.shape[-2], _degrees(batches, gain)
+
+
+def _degrees(batches: Tensor, gain: Tensor) -> Tensor:
+    """2 C^2/Var(C), shape (..., m).
+
+    Var(C)/C^2 is (K - 1)/M_eff of the variance, K the kurtosis; and 4/M_eff of an autoregression, by the delta method
+    from Var(a) = (1 - a^2)/M in C = v/(1 - a)^2 with M_eff = M (1 - a)/(1 + a).
+    """
+    number = batches.shape[-2]
+    fitted = 4.0 * (gain != _white_gain(number))
+    return 2.0 * (number / gain).clamp_max(number) / (_kurtosis(batches) - 1.0 + fitted)
 
 
 def _kurtosis(series: Tensor) -> Tensor:

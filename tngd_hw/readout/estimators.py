@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
 from tngd_hw.outcome import MisuseError
@@ -29,6 +28,7 @@ from tngd_hw.readout.autocorrelation import (
     variance_of_batch_mean,
 )
 from tngd_hw.readout.gaussian_law import FEWEST_GAUSSIAN, GaussianLaw
+from tngd_hw.readout.student import check_level, student_quantile
 
 __all__ = ["BarLaw", "CovarianceEstimate", "MeanEstimate", "estimate_covariance", "estimate_mean"]
 
@@ -65,7 +65,7 @@ class MeanEstimate:
 
     def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
         """value -+ t stderr, t of Student's distribution; covers the true mean with probability ``level``."""
-        half = _student(level, self.degrees) * self.stderr
+        half = student_quantile(level, self.degrees) * self.stderr
         return self.value - half, self.value + half
 
 
@@ -108,18 +108,18 @@ class CovarianceEstimate:
 
         On the diagonal this is S_ii exp(-+ t stderr/S_ii).  With 41 effective samples 92 % are covered, with 13 86 %.
         """
-        _check_level(level)
+        check_level(level)
         if self.law is not None:
             shape = self.value.shape
             value = self.value.reshape(-1, *shape[-2:])
-            low, high = self.law.interval(value, float(ndtri(0.5 * (1.0 + level))))
+            low, high = self.law.interval(value, level)
             return low.reshape(shape), high.reshape(shape)
         deviation = torch.diagonal(self.value, dim1=-2, dim2=-1).clamp_min(0.0).sqrt()
         unit = deviation.unsqueeze(-1) * deviation.unsqueeze(-2)
         empty = unit == 0.0
         unit = torch.where(empty, 1.0, unit)
         r = (self.value / unit).clamp(-1.0, 1.0)
-        half = _student(level, self.degrees) * self.stderr / unit * (2.0 / (1.0 + r.square())).sqrt()
+        half = student_quantile(level, self.degrees) * self.stderr / unit * (2.0 / (1.0 + r.square())).sqrt()
         inward, outward = -torch.expm1(-half), torch.expm1(half)
         below = 0.5 * unit * torch.hypot((1.0 + r) * inward, (1.0 - r) * outward)
         above = 0.5 * unit * torch.hypot((1.0 + r) * outward, (1.0 - r) * inward)
@@ -187,18 +187,21 @@ def estimate_covariance(
 def _gaussian_law(chips: Tensor, scale: float, *, known_mean: bool) -> GaussianLaw:
     """Of deviations (C, T, n), whose products all count ``scale`` times."""
     members, count, n = chips.shape
-    within, square = chips.new_zeros((2, members, n, n))
+    found = chips.new_zeros((3, members, n, n))
     if count >= FEWEST_GAUSSIAN and in_batches(chips[:1]).shape[-2] > 1:
         for some, own, first, products in _products_of_batches(chips):
             means = in_batches(chips[some]).mean(-2)
             between = means[..., own].unsqueeze(-1) * means[..., first:].unsqueeze(-2)
             rest = products - between
-            within[some, own, first:] = rest.mean(1)
-            more = variance_of_batch_mean(rest.flatten(-2)).reshape(rest[:, 0].shape)
-            square[some, own, first:] = more + 2.0 * _covariance_of_means(rest, between)
-        within, square = (torch.triu(field) + torch.triu(field, 1).mT for field in (within, square))
+            more, degrees = (field.reshape(rest[:, 0].shape) for field in variance_of_batch_mean(rest.flatten(-2)))
+            # The covariance is a mean of 3 products over M batches: its variance is about 3 Var(rest) Var(between)/M.
+            doubt = 2.0 * more.square() / degrees + 12.0 * more * between.var(1) / rest.shape[1] ** 2
+            found[0, some, own, first:] = rest.mean(1)
+            found[1, some, own, first:] = more + 2.0 * _covariance_of_means(rest, between)
+            found[2, some, own, first:] = doubt
+    within, square, doubt = torch.triu(found) + torch.triu(found, 1).mT
     batches = scale**0.5 * in_batches(chips).mean(-2)
-    return GaussianLaw(batches, scale * within, scale**2 * square, known_mean)
+    return GaussianLaw(batches, scale * within, scale**2 * square, scale**4 * doubt, known_mean)
 
 
 def _covariance_of_means(one: Tensor, other: Tensor) -> Tensor:
@@ -251,17 +254,6 @@ def _errors_of_products(deviation: Tensor, moment: Tensor) -> MeanError:
 def _symmetric(matrix: Tensor) -> Tensor:
     """Equal to the last bit on both sides of the diagonal, which a matrix product need not be."""
     return 0.5 * (matrix + matrix.mT)
-
-
-def _student(level: float, degrees: Tensor) -> Tensor:
-    _check_level(level)
-    quantile = stdtrit(degrees.cpu().numpy(), 0.5 * (1.0 + level))
-    return torch.as_tensor(quantile, dtype=torch.float64, device=degrees.device)
-
-
-def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise MisuseError(f"level = {level!r}: a probability between 0 and 1, for example 0.95")
 
 
 def _check(samples: Tensor, fewest: int) -> None:

@@ -12,7 +12,8 @@ from their estimates add in squares:
 
 F is that of an autoregression (:mod:`tngd_hw.readout.lattice`) of at most 399 batch means; what the x_i x_j of a batch
 have beyond the product of its means enters as one more component, of the variance that its own series shows (where the
-two are anti-correlated by more than that, as a turning pair is, the components count for more of them instead).
+two are anti-correlated by more than that, as a turning pair is, the components count for more of them instead).  As
+that variance is an estimate, the normal quantile becomes the one of Student's law of as many degrees of freedom.
 
 Source for the differences: G. Y. Zou and A. Donner, Statistics in Medicine 27 (2008) 1693.
 """
@@ -27,11 +28,15 @@ from torch import Tensor
 
 from tngd_hw.readout.gaussian_form import GaussianForm
 from tngd_hw.readout.lattice import fit_autoregression
+from tngd_hw.readout.student import student_quantile
 
 __all__ = ["FEWEST_GAUSSIAN", "GaussianLaw"]
 
 FEWEST_GAUSSIAN = 20
 """Fewer samples tell nothing about their own memory: no error bar (NaN)."""
+
+_FEW, _MANY = 4.0, 1e9
+"""Degrees of freedom: fewer are not believed, for the doubt itself is an estimate; so many make a normal law."""
 
 _LEAST = 0.1
 """Smallest share of the variance of the batch means' products that what is inside may leave."""
@@ -48,12 +53,14 @@ class GaussianLaw:
         batches: Means over batches of consecutive samples, the mean of all taken off, shape (C, N, n).
         within: Mean over the batches of the covariance inside each, shape (C, n, n).
         within_square: What it adds to Var(S_ij), its covariance with the product of the means included, same shape.
+        within_doubt: Variance of that estimate, same shape.
         known_mean: Whether the mean that was taken off is the true one, not the samples' own.
     """
 
     batches: Tensor
     within: Tensor
     within_square: Tensor
+    within_doubt: Tensor
     known_mean: bool
 
     def variance(self) -> Tensor:
@@ -64,10 +71,13 @@ class GaussianLaw:
             found[chip, i, j] = found[chip, j, i] = entry
         return found
 
-    def interval(self, value: Tensor, quantile: float) -> tuple[Tensor, Tensor]:
-        """Limits about S = ``value``, each (C, n, n); ``quantile`` is the normal one.  Cost: fits again."""
+    def interval(self, value: Tensor, level: float) -> tuple[Tensor, Tensor]:
+        """Limits about S = ``value``, each (C, n, n).  Cost: fits again."""
         found = torch.full((2, *self.within.shape), torch.nan, dtype=value.dtype, device=value.device)
         for chip, i, j, unit, plus, minus in self._pairs():
+            variance = unit.square() * (plus.variance() + minus.variance())
+            degrees = 2.0 * variance.square() / self.within_doubt[chip, i, j].clamp_min(torch.finfo(value.dtype).tiny)
+            quantile = student_quantile(level, degrees.nan_to_num(_MANY).clamp(_FEW, _MANY))
             P, P_low, P_high = plus.limits(quantile)
             N, N_low, N_high = minus.limits(quantile)
             middle = value[chip, i, j] + unit * (P - plus.fitted() - N + minus.fitted())

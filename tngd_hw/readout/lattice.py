@@ -55,8 +55,8 @@ class Autoregression:
     innovation: Tensor
 
     def spectrum(self, count: int) -> CrossSpectrum:
-        """At the Fourier frequencies of ``count`` points.  Cost: O(N log N) a series."""
-        A = cast("Tensor", torch.fft.rfft(self.coefficients, n=max(count, self.coefficients.shape[1]), dim=1))
+        """At the Fourier frequencies of ``count`` points, more than p.  Cost: O(N log N) a series."""
+        A = cast("Tensor", torch.fft.rfft(self.coefficients, n=count, dim=1))
         if A.shape[-1] == 1:
             power = self.innovation[..., 0] / _square(A[..., 0, 0])
             return CrossSpectrum(power, torch.zeros_like(power))
