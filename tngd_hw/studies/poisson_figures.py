@@ -12,7 +12,8 @@ from tngd_hw.report.style import styled, tidy
 from tngd_hw.studies.curves import curve_colour
 from tngd_hw.studies.poisson_plan import CHIPS, MAP_DAMPINGS, MAP_TIMES
 from tngd_hw.studies.poisson_results import Course
-from tngd_hw.studies.poisson_runs import Device, FirstOrderRun
+from tngd_hw.studies.poisson_runs import FirstOrderRun
+from tngd_hw.studies.poisson_solvers import Device
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

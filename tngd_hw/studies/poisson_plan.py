@@ -13,16 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tngd_hw.hardware import HardwareSpec, presets
-from tngd_hw.studies.poisson_runs import (
-    Arrays,
-    Conjugate,
-    Device,
-    DualDie,
-    FirstOrderRun,
-    NaturalRun,
-    PoissonRun,
-    Rule,
-)
+from tngd_hw.studies.poisson_runs import FirstOrderRun, NaturalRun, PoissonRun, Rule
+from tngd_hw.studies.poisson_solvers import Arrays, Conjugate, Device, DualDie
 from tngd_hw.training import DigitalOptimizer
 
 __all__ = ["CHIPS", "CHIP_DAMPINGS", "MAP_DAMPINGS", "MAP_TIMES", "METHODS", "SEARCH_SEED", "Method", "chip_runs"]

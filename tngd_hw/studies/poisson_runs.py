@@ -15,32 +15,13 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from tngd_hw.engines import StateSpace
-from tngd_hw.hardware import HardwareSpec
 from tngd_hw.outcome import DivergedError, OutcomeError
+from tngd_hw.studies.poisson_solvers import DualDie, Solver, method_of, plain
 from tngd_hw.tasks import PoissonTask
-from tngd_hw.topologies import manufacture
-from tngd_hw.training import (
-    TNGD,
-    AnalogSchedule,
-    AnalogSolver,
-    AnalogStart,
-    ArrayDevice,
-    ConjugateGradientMethod,
-    DigitalOptimizer,
-    DualChip,
-    ExactMethod,
-    LevenbergMarquardt,
-    LineSearch,
-    NaturalGradientMethod,
-    RelaxedDevice,
-    TrainingRecord,
-    gradient_step,
-)
+from tngd_hw.training import TNGD, DigitalOptimizer, LevenbergMarquardt, LineSearch, TrainingRecord, gradient_step
 
-__all__ = ["Arrays", "Conjugate", "Device", "DualDie", "FirstOrderRun", "NaturalRun", "PoissonRun", "Rule", "train_run"]
+__all__ = ["FirstOrderRun", "NaturalRun", "PoissonRun", "Rule", "train_run"]
 
-_TOLERANCE: Final = 1e-6
 _SMALLEST_DAMPING: Final = 1e-12
 _LOOKS_A_DECADE: Final = 12
 
@@ -56,41 +37,6 @@ class Rule(enum.Enum):
     LINE_SEARCH = "line search"
     ONE = "1"
     LEVENBERG_MARQUARDT = "Levenberg-Marquardt"
-
-
-@dataclass(frozen=True)
-class Conjugate:
-    """The digital rival of early stopping: so many conjugate gradient iterations; one is steepest descent."""
-
-    iterations: int
-
-
-@dataclass(frozen=True)
-class Device:
-    """One node a parameter, perfect parts, read once at ``duration_tau``; every step begins at 0, or where it is."""
-
-    duration_tau: float
-    keeps_state: bool = False
-
-
-@dataclass(frozen=True)
-class DualDie:
-    """A die of one node a point that solves the dual form, as ``state_space`` simulates its netlist; begins at 0."""
-
-    hardware: HardwareSpec
-    duration_tau: float
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """Three written arrays J, H, J^T around one node a parameter, amplifiers ideal; begins at 0."""
-
-    hardware: HardwareSpec
-    duration_tau: float
-
-
-Solver = Conjugate | Device | DualDie | Arrays | None
-"""What finds the natural gradient; None: a Cholesky factor of the dual form."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +88,7 @@ class NaturalRun:
 
     def configuration(self) -> dict[str, Any]:
         """All that its numbers depend on beside seed and length, as plain data."""
-        return {"task": "poisson", "damping": self.damping, "rule": self.rule.value, "solver": _plain(self.solver)}
+        return {"task": "poisson", "damping": self.damping, "rule": self.rule.value, "solver": plain(self.solver)}
 
 
 PoissonRun = FirstOrderRun | NaturalRun
@@ -220,7 +166,7 @@ def _first_order(run: FirstOrderRun, network: nn.Module, loss: nn.Module, batch:
 
 def _natural(run: NaturalRun, network: nn.Module, loss: nn.Module, batch: _Batch, seed: int) -> _Update:
     adapt = LevenbergMarquardt(smallest=_SMALLEST_DAMPING) if run.rule is Rule.LEVENBERG_MARQUARDT else None
-    method = _method(run.solver, len(batch[0]), seed)
+    method = method_of(run.solver, len(batch[0]), seed)
     optimizer = TNGD(network.parameters(), method, lr=1.0, damping=run.damping, levenberg_marquardt=adapt)
     if run.rule is Rule.LINE_SEARCH:
         optimizer.register_step_pre_hook(LineSearch(network, loss, batch))
@@ -233,36 +179,6 @@ def _natural(run: NaturalRun, network: nn.Module, loss: nn.Module, batch: _Batch
         return found.loss, numbers | {"rate": optimizer.param_groups[0]["lr"], "damping": optimizer.damping}
 
     return update
-
-
-def _method(solver: Solver, points: int, seed: int) -> NaturalGradientMethod[Any]:
-    match solver:
-        case None:
-            return ExactMethod()
-        case Conjugate(iterations):
-            return ConjugateGradientMethod(iterations)
-        case Device(duration_tau, keeps_state):
-            start = AnalogStart.PREVIOUS if keeps_state else AnalogStart.ZERO
-            return RelaxedDevice(AnalogSchedule(duration_tau, start, tolerance=_TOLERANCE), seed)
-        case DualDie(hardware, duration_tau):
-            die = manufacture("integrator", points, hardware, seed=seed)
-            return DualChip(AnalogSolver(die, StateSpace(), duration_tau, seed=seed))
-        case Arrays(hardware, duration_tau):
-            plan = AnalogSchedule(duration_tau, AnalogStart.ZERO, tolerance=_TOLERANCE)
-            return ArrayDevice(hardware, plan, seed=seed, noise_seed=seed)
-
-
-def _plain(solver: Solver) -> dict[str, Any]:
-    match solver:
-        case None:
-            return {"kind": "exact"}
-        case Conjugate(iterations):
-            return {"kind": "conjugate gradients", "iterations": iterations}
-        case Device(duration_tau, keeps_state):
-            return {"kind": "device", "duration_tau": duration_tau, "keeps_state": keeps_state, "tolerance": _TOLERANCE}
-        case DualDie(hardware, duration_tau) | Arrays(hardware, duration_tau):
-            kind = type(solver).__name__
-            return {"kind": kind, "hardware": hardware.to_dict(), "duration_tau": duration_tau, "tolerance": _TOLERANCE}
 
 
 def _looks(steps: int) -> frozenset[int]:
