@@ -69,6 +69,24 @@ def test_float32_model_gives_float64_factors_of_float32_accuracy(mlp):
     assert 0 < error < 1e-6
 
 
+def test_a_float32_jacobian_that_is_not_promoted_holds_the_same_numbers(mlp):
+    model, inputs = mlp
+    outputs, J = output_jacobian(model.float(), inputs.float(), promote=False)
+    assert (outputs.dtype, J.dtype) == (torch.float64, torch.float32)
+    assert torch.equal(J.double(), output_jacobian(model, inputs.float())[1])
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_samples_in_blocks_give_the_rows_of_the_whole_batch(case, samples, monkeypatch):
+    model, inputs = case
+    outputs, J = output_jacobian(model, inputs)
+    entries = J.numel() // len(inputs)
+    monkeypatch.setattr("tngd_hw.curvature.jacobian._BLOCK_ENTRIES", samples * entries + 1)
+    found = output_jacobian(model, inputs)
+    torch.testing.assert_close(found[0], outputs, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(found[1], J, rtol=1e-12, atol=1e-13)
+
+
 def _mlp_with(*layers: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(5, 4), *layers).double()
 

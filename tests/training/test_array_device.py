@@ -86,6 +86,33 @@ def test_tiles_are_dies_of_their_own_and_a_die_is_the_same_at_every_writing():
     assert float((both - 1).std()) > 0.03  # J and J^T are separate arrays
 
 
+def test_arrays_written_in_place_are_the_same_and_take_the_jacobians_memory():
+    found = factors_of_the_network()
+    J = found.J.float()
+    die = ArrayDie(IMPERFECT["write errors"], 4, tile_columns=10)
+    apart = die.write(Factors(J, found.H, DAMPING), seed=3)
+    assert torch.equal(J, found.J.float())
+    kept = die.write(Factors(found.J.clone(), found.H, DAMPING), seed=3, in_place=True)  # another dtype: not in place
+    together = die.write(Factors(J, found.H, DAMPING), seed=3, in_place=True)
+    assert together.forward.data_ptr() == J.data_ptr()
+    for name in ("forward", "backward", "hessian", "damping", "input_gain", "rate"):
+        assert torch.equal(getattr(together, name), getattr(apart, name)), name
+    assert kept.forward.dtype is torch.float32
+
+
+def test_a_float32_network_gives_its_curvature_and_gradient_after_its_jacobian_is_gone():
+    model, batch = small_case()
+    exact = factors_of_the_network()
+    batch = (batch[0].float(), batch[1])
+    found = ArrayDevice(IMPERFECT["tolerance"], AnalogSchedule(2.0)).natural_gradient(
+        model.float(), LOSS, batch, damping=DAMPING
+    )
+    v = torch.linspace(-1, 2, exact.parameter_count, dtype=torch.float64)
+    assert torch.allclose(found.curvature(v), exact.product(v), rtol=0, atol=1e-5 * float(exact.product(v).abs().max()))
+    assert torch.allclose(found.gradient, exact.gradient(), rtol=0, atol=1e-5 * float(exact.gradient().abs().max()))
+    assert found.arrays.forward.dtype is torch.float32
+
+
 def test_roles_can_be_held_as_computed():
     found = factors_of_the_network()
     factors = Factors(found.J, found.H, DAMPING)

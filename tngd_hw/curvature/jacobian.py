@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
@@ -12,8 +14,11 @@ from tngd_hw.outcome import MisuseError
 
 __all__ = ["output_jacobian"]
 
+_BLOCK_ENTRIES: Final = 2**25
+"""Entries of J that are computed at once: the samples of a larger batch go through in blocks."""
 
-def output_jacobian(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
+
+def output_jacobian(model: nn.Module, inputs: Tensor, *, promote: bool = True) -> tuple[Tensor, Tensor]:
     r"""Outputs of a batch and their Jacobian, samples outer and outputs inner.
 
         z_i = f_theta(x_i),     J[i d_z + a, k] = \partial z_{i,a} / \partial theta_k
@@ -27,16 +32,18 @@ def output_jacobian(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
         model: A network that treats the samples of a batch independently.  Normalisation and dropout layers must be in
             eval mode.
         inputs: Shape (batch, ...): what ``model(inputs)`` takes; integers (token numbers) are allowed.
+        promote: False: J stays in the model's dtype, which for float32 is half the memory, and the same numbers.
 
     Returns:
-        outputs, shape (batch, d_z), and J, shape (batch * d_z, N); float64, detached.
+        outputs, shape (batch, d_z), float64, and J, shape (batch * d_z, N), float64 unless not promoted; detached.
 
     Raises:
         MisuseError: No trainable parameters; inputs that are empty, not finite or of another dtype than the
             parameters; outputs that are not a finite floating point (batch, d_z) tensor; a model that mixes samples,
             draws random numbers, or holds an operation that cannot be vectorised over samples.
 
-    Cost: about d_z backward passes over the batch; 8 batch d_z N bytes for J.
+    Cost: about d_z backward passes over the batch; 8 batch d_z N bytes for J (4 for float32), and some hundred
+    megabytes.
     """
     parameters = {name: p.detach() for name, p in trainable_parameters(model).items()}
     check_inputs(inputs, next(iter(parameters.values())).dtype)
@@ -47,17 +54,33 @@ def output_jacobian(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
         z: Tensor = functional_call(model, theta | constants(model, theta), (x.unsqueeze(0),)).squeeze(0)
         return z, z
 
-    try:
-        blocks, outputs = vmap(jacrev(sample_outputs, has_aux=True), in_dims=(None, 0))(parameters, inputs)
-    except RuntimeError as error:
-        raise MisuseError(
-            f"model cannot be differentiated sample by sample ({first_line(error)}): "
-            "use operations that torch.vmap supports, and no random numbers in the forward pass"
-        ) from error
+    count = sum(p.numel() for p in parameters.values())
+    d_z, dtype = expected.shape[1], torch.float64 if promote else expected.dtype
+    at_once = max(1, _BLOCK_ENTRIES // (d_z * count))
+    outputs = torch.empty_like(expected)
+    jacobian = torch.empty(expected.numel(), count, dtype=dtype, device=expected.device)
+    for first in range(0, len(inputs), at_once):
+        samples = slice(first, first + at_once)
+        try:
+            blocks, z = vmap(jacrev(sample_outputs, has_aux=True), in_dims=(None, 0))(parameters, inputs[samples])
+        except RuntimeError as error:
+            raise MisuseError(
+                f"model cannot be differentiated sample by sample ({first_line(error)}): "
+                "use operations that torch.vmap supports, and no random numbers in the forward pass"
+            ) from error
+        outputs[samples] = z.detach()
+        _fill_columns(jacobian[first * d_z : (first + len(z)) * d_z], [blocks[name].detach() for name in parameters])
     _check_independent(outputs, expected)
-    rows = outputs.numel()
-    jacobian = torch.cat([blocks[name].reshape(rows, -1) for name in parameters], dim=1)
-    return outputs.detach().to(torch.float64), jacobian.detach().to(torch.float64)
+    return outputs.to(torch.float64), jacobian
+
+
+def _fill_columns(rows: Tensor, blocks: list[Tensor]) -> None:
+    """The parameters' blocks side by side into the rows of J."""
+    column = 0
+    for block in blocks:
+        flat = block.reshape(len(rows), -1)
+        rows[:, column : column + flat.shape[1]] = flat
+        column += flat.shape[1]
 
 
 def _check_independent(outputs: Tensor, expected: Tensor) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from tngd_hw.curvature import GGNFactors, ggn_factors
+from tngd_hw.curvature import GGNOperator, ggn_operator, output_jacobian
 from tngd_hw.hardware import Die, Draws, HardwareSpec, Role
 from tngd_hw.problem import Factors
 from tngd_hw.random import derived_seed
@@ -29,7 +29,7 @@ class ArrayGradient:
         direction: What the ADC read, shape (N,), float64.
         gradient: The plain gradient g, shape (N,), before the DAC.
         state: x when the next matrix arrives, shape (N,).
-        factors: Curvature and gradient of the batch.
+        operator: The damped curvature of the batch as computed, at the parameters before the update.
         arrays: What the die held.
         relaxed: The device's step.
     """
@@ -38,13 +38,13 @@ class ArrayGradient:
     direction: Tensor
     gradient: Tensor
     state: Tensor
-    factors: GGNFactors
+    operator: GGNOperator
     arrays: WrittenArrays
     relaxed: Relaxed
 
     def curvature(self, v: Tensor) -> Tensor:
-        """J^T H J v, shape (N,)."""
-        return self.factors.product(v)
+        """J^T H J v, shape (N,).  Cost: one curvature product."""
+        return replace(self.operator, damping=0.0).apply(v)
 
     def log(self) -> Mapping[str, float]:
         """``products`` with the arrays, and the ``gain`` |x|/|g|."""
@@ -90,19 +90,23 @@ class ArrayDevice:
             MisuseError: What curvature and hardware refuse, a damping not above 0.
             OutcomeError: The relaxation could not be simulated to its tolerance, with the step.
 
-        Cost: the factors (8 m N bytes), one writing, and 4 m N operations a product.
+        Cost: the Jacobian, one writing, and 4 m N operations a product.  Memory: two arrays of 4 m N bytes (J of a
+        float32 network becomes one of them), and 8 N bytes a product.
         """
-        check_damping(damping)
-        factors = ggn_factors(model, loss, batch)
-        g = factors.gradient()
-        write_seed = derived_seed(self.noise_seed, "training.write", step)
-        arrays = self._die().write(Factors(factors.J, factors.H, damping), seed=write_seed)
+        operator = ggn_operator(model, loss, batch, damping=check_damping(damping))
+        g = operator.gradient()
+        arrays = self._written(model, batch, operator, step)
         relaxed = self._run(arrays, self._put_on(g), state, step)
         check_step(relaxed.status, step)
         direction = self._read(arrays.rate * relaxed.reading)
         fill_gradients(model, direction)
         after = arrays.rate * relaxed.state
-        return ArrayGradient(factors.loss, direction, g, after, factors, arrays, relaxed)
+        return ArrayGradient(operator.loss, direction, g, after, operator, arrays, relaxed)
+
+    def _written(self, model: nn.Module, batch: Batch, operator: GGNOperator, step: int) -> WrittenArrays:
+        J = output_jacobian(model, batch[0], promote=False)[1]
+        seed = derived_seed(self.noise_seed, "training.write", step)
+        return self._die().write(Factors(J, operator.H, operator.damping), seed=seed, in_place=True)
 
     def _run(self, arrays: WrittenArrays, b: Tensor, state: Tensor | None, step: int) -> Relaxed:
         """The relaxation in the coordinates y = x/R."""

@@ -96,6 +96,7 @@ def train_tngd(
             taken = course.evaluate(network, task.test_inputs, task.test_targets)
             if observe is not None:
                 observe(step, found, taken)
+            del found  # what it holds of a large network leaves room for the next step
             if (step + 1) % due == 0:
                 keep()
     except DivergedError:

@@ -90,10 +90,11 @@ class WrittenArrays:
     @property
     def is_symmetric(self) -> bool:
         """Whether A R is symmetric up to the rounding of float32: F and B one matrix, all capacitors equal."""
-        size = float(self.forward.abs().max())
-        apart = float((self.forward - self.backward).abs().max())
-        skew = float((self.hessian - self.hessian.mT).abs().max()) / max(float(self.hessian.abs().max()), 1e-300)
-        return apart <= 1e-6 * size and skew <= 1e-6 and bool((self.rate == self.rate[0]).all())
+        allowed = 1e-6 * _peak(self.forward)
+        rows = zip(self.forward, self.backward, strict=True)  # row by row: no third array
+        skew = _peak(self.hessian - self.hessian.mT) / max(_peak(self.hessian), 1e-300)
+        same = skew <= 1e-6 and bool((self.rate == self.rate[0]).all())
+        return same and all(_peak(f - b) <= allowed for f, b in rows)
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,21 @@ class ArrayDie:
         if self.tile_columns < 1:
             raise MisuseError(f"tile_columns = {self.tile_columns!r}: a tile has at least one column")
 
-    def write(self, factors: Factors, *, seed: int = 0) -> WrittenArrays:
-        """Write the factors of A = J^T H J + damping I; ``seed`` is that of what is drawn at every writing.
+    def write(self, factors: Factors, *, seed: int = 0, in_place: bool = False) -> WrittenArrays:
+        """Write the factors of A = J^T H J + damping I.
 
-        Cost: some 10 operations an entry of both arrays that is not zero, and the draws of every entry.
+        Args:
+            factors: J in any floating point.
+            seed: Of what is drawn at every writing.
+            in_place: F takes the memory of a J that has its dtype: ``factors`` is gone afterwards.
+
+        Cost: some 10 operations an entry of both arrays that is not zero, and the draws of every entry.  Memory: F and
+        B beside J, or B alone in place, and one tile.
         """
         m, n = factors.J.shape
-        F, B = (torch.empty(m, n, dtype=self.dtype) for _ in range(2))
+        reuse = in_place and factors.J.dtype is self.dtype
+        F = factors.J if reuse else torch.empty(m, n, dtype=self.dtype)
+        B = torch.empty(m, n, dtype=self.dtype)
         own = torch.empty(3, n, dtype=torch.float64)
         scale = _Scale.of(factors, self.hardware)
         hessian, row_gain, rail_gain = (torch.empty(0) for _ in range(3))
@@ -192,12 +201,17 @@ class _Scale:
     @classmethod
     def of(cls, factors: Factors, hardware: HardwareSpec) -> _Scale:
         unit = 1.0 / hardware.resistors.resistance_ohm
-        J, H = (float(matrix.abs().max()) or 1.0 for matrix in (factors.J, factors.H))
+        J, H = (_peak(matrix) or 1.0 for matrix in (factors.J, factors.H))
         g0 = unit / max(J**2 * H, unit / hardware.damping_range[1] * factors.damping)
         if not math.isfinite(g0):
             raise MisuseError("factors: J or H is too large for resistors; scale the loss down")
         g_J, g_H = unit / J, unit / H
         return cls(unit, g_J, g_H, g0 / (g_J / unit * g_H / unit), g0)
+
+
+def _peak(matrix: Tensor) -> float:
+    """Largest |entry|, without a copy of the matrix."""
+    return max(float(matrix.max()), -float(matrix.min()))
 
 
 def _own(seed: int, tile: int) -> int:
