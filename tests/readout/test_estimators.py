@@ -85,7 +85,8 @@ def covered(interval: tuple[Tensor, Tensor], truth: Tensor) -> Tensor:
 def test_bars_of_95_percent_cover(spacing: float, count: int) -> None:
     """2,000 replicates: every entry between 93 and 97 % (standard error 0.5 %), mean and both covariances.
 
-    Two nodes of three are seen.  Beside it the mutation: bars for independent samples, on the same paths.
+    1,000 (0.7 %) of those with an unknown mean.  Two nodes of three are seen.  Beside it the mutation: bars for
+    independent samples, on the same paths.
     """
     truth, zero = torch.from_numpy(stationary(SYMMETRIC))[:2, :2], torch.zeros(2, dtype=torch.float64)
     shares: dict[str, list[Tensor]] = {name: [] for name in ("mean", "unknown", "known", "naive mean", "naive")}
@@ -93,7 +94,8 @@ def test_bars_of_95_percent_cover(spacing: float, count: int) -> None:
         samples = paths(SYMMETRIC, spacing, count, MANY // 4, 10 + part)[..., :2]
         mean, known = estimate_mean(samples), estimate_covariance(samples, mean=zero)
         shares["mean"].append(covered(mean.interval(), zero))
-        shares["unknown"].append(covered(estimate_covariance(samples).interval(), truth))
+        if part < 2:
+            shares["unknown"].append(covered(estimate_covariance(samples).interval(), truth))
         shares["known"].append(covered(known.interval(), truth))
         bar = 1.96 * samples.std(-2) / count**0.5
         shares["naive mean"].append(covered((mean.value - bar, mean.value + bar), zero))
@@ -124,7 +126,7 @@ def test_mean_with_few_effective_samples() -> None:
 
 @pytest.mark.parametrize(
     ("A", "spacing", "count"),
-    [(SYMMETRIC, 0.2, 66), (SYMMETRIC, 0.2, 200), (TURNING, 0.3, 70)],
+    [(SYMMETRIC, 0.2, 66), (SYMMETRIC, 0.2, 110), (TURNING, 0.3, 70)],
 )
 def test_covariances_with_few_effective_samples(A: NDArray[np.float64], spacing: float, count: int) -> None:
     """From 9 effective samples (the slowest variance of the first record): 93 to 97 % within 3 standard errors (2 %).
