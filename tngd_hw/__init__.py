@@ -8,7 +8,19 @@ from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tngd_hw import curvature, engines, hardware, linalg, linear_sde, netlist, readout, tasks, topologies, training
+    from tngd_hw import (
+        cost,
+        curvature,
+        engines,
+        hardware,
+        linalg,
+        linear_sde,
+        netlist,
+        readout,
+        tasks,
+        topologies,
+        training,
+    )
     from tngd_hw.api import inverse, solve
     from tngd_hw.engines import Trajectory
     from tngd_hw.hardware import HardwareSpec, presets
@@ -32,6 +44,7 @@ __all__ = [
     "OutcomeError",
     "Status",
     "Trajectory",
+    "cost",
     "curvature",
     "engines",
     "hardware",
