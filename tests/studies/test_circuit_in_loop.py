@@ -98,7 +98,7 @@ def test_the_report_keeps_the_same_step_and_the_drift_apart(cells):
         "K-FAC: two circuits a layer, 14 runs a step",
     ]
     labels = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
-    assert labels == ["ideal: direction, same step", "ideal: loss"]
+    assert labels == ["direction of the same step", "loss of its own training"]
 
 
 def test_bad_calls_end_with_one_sentence(tmp_path, capsys):

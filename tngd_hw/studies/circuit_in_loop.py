@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tngd_hw.outcome import MisuseError, TngdError
-from tngd_hw.report.style import save_figure, styled, tidy
+from tngd_hw.report.style import GREY, save_figure, styled, tidy
 from tngd_hw.storage import write_json
 from tngd_hw.studies.circuit_runs import (
     DIFFERENCE,
@@ -123,7 +123,7 @@ def engines_figure(
 
     forms = list(dict.fromkeys(run.form for run in runs))
     with styled():
-        figure = Figure(figsize=(5.6 * len(forms), 7.2), layout="constrained")
+        figure = Figure(figsize=(5.6 * len(forms), 7.6), layout="constrained")
         panels = figure.subplots(2, len(forms), squeeze=False, sharex=True)
         for column, form in enumerate(forms):
             own = [run for run in runs if run.form is form]
@@ -153,18 +153,19 @@ def _draw_losses(axes: Axes, runs: Sequence[CircuitRun], seeds: Sequence[int], c
 
 
 def _draw_differences(axes: Axes, runs: Sequence[CircuitRun], seeds: Sequence[int], cells: Cells) -> None:
+    """Colours are those of the losses above."""
     others = [(k, run) for k, run in enumerate(runs) if run.engine != REFERENCE]
     for (k, run), seed in product(others, seeds):
         gaps: list[float] = cells[run.name, seed]["record"]["extra"][DIFFERENCE]
-        for values, line, what in ((gaps, "-", "direction, same step"), (_drift(run, seed, cells), ":", "loss")):
-            label = f"{run.engine}: {what}" if seed == seeds[0] and values else None
+        for values, line in ((gaps, "-"), (_drift(run, seed, cells), ":")):
             positive = [value if value > 0 else np.nan for value in values]
-            axes.plot(range(1, len(values) + 1), positive, ls=line, marker=".", color=curve_colour(k), label=label)
+            axes.plot(range(1, len(values) + 1), positive, ls=line, marker=".", color=curve_colour(k))
     axes.set_yscale("log")
     axes.set(xlabel="training step", ylabel=f"relative difference from {REFERENCE}")
     tidy(axes)
-    if others:
-        axes.legend(fontsize=8)
+    for label, line in (("direction of the same step", "-"), ("loss of its own training", ":")):
+        axes.plot([], [], ls=line, marker=".", color=GREY, label=label)
+    axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
 
 
 def _train(run: CircuitRun, seed: int, steps: int, *, data_dir: str | None) -> TrainingRecord:
