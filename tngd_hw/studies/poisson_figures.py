@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["chip_figure", "course_figure"]
 
 _ERROR: Final = "relative L2 error of u"
-_MARKERS: Final = "osD^vPX"
+_MARKERS: Final = "osD^vPX*"
 
 
 def course_figure(courses: Sequence[Course]) -> Figure:
@@ -72,24 +72,22 @@ def chip_figure(errors: Sequence[Sequence[float]], chips: Sequence[Mapping[str, 
     from matplotlib.figure import Figure
 
     with styled():
-        figure = Figure(figsize=(12.5, 5.2), layout="constrained")
+        figure = Figure(figsize=(12.5, 5.8), layout="constrained")
         left, right = figure.subplots(1, 2)
         _draw_map(figure, left, errors)
         for k, name in enumerate(CHIPS):
             rows = [row for row in chips if row["chip"] == name]
-            alive = [(row["damping"], row["error"]) for row in rows if row["stopped"] is None]
-            line = (
-                right.plot(*zip(*alive, strict=True), marker=_MARKERS[k], lw=1.4, ms=6) if alive else right.plot([], [])
-            )
-            colour = curve_colour(k) if k < 6 else "0.4"
-            line[0].set(color=colour, label=name, marker=_MARKERS[k])
+            alive = [row for row in rows if row["stopped"] is None]
+            colour = curve_colour(k) if k < 6 else ("0.25", "0.6")[k - 6]
+            look: dict[str, Any] = {"color": colour, "marker": _MARKERS[k], "lw": 1.4, "ms": 6, "label": name}
+            right.plot([row["damping"] for row in alive], [row["error"] for row in alive], **look)
             dead = [row["damping"] for row in rows if row["stopped"] is not None]
             height = [0.97 - 0.03 * k] * len(dead)
             right.plot(dead, height, "x", color=colour, ms=6, transform=right.get_xaxis_transform())
         right.set(xscale="log", yscale="log", xlabel="damping λ", ylabel=_ERROR)
         right.set_title("chips, t = 10 tau/λ; crosses: no usable answer")
         tidy(right)
-        right.legend(fontsize=8.5)
+        right.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
     return figure
 
 

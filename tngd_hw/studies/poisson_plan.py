@@ -109,12 +109,14 @@ def _arrays(spec: HardwareSpec, damping: float) -> Arrays:
 
 def _chips() -> dict[str, Callable[[float], DualDie | Arrays]]:
     board, ideal = presets.pcb_1k_1n(), presets.ideal()
+    trimmed = board.with_value("amplifiers.offset_volt_dtod", 0.0)
     loose = board.with_value("resistors.tolerance_dtod", 0.01)
     rounded = ideal.with_value("programming.bits", 8)
     arrays = ideal.with_value("resistors.tolerance_dtod", 0.001).with_value("mismatch.shared_arrays", True)
     return {
         "dual, perfect parts": lambda damping: _dual(ideal, damping),
         "dual, pcb_1k_1n (0.1 %)": lambda damping: _dual(board, damping),
+        "dual, pcb_1k_1n, offsets trimmed": lambda damping: _dual(trimmed, damping),
         "dual, pcb_1k_1n with 1 %": lambda damping: _dual(loose, damping),
         "dual, 8 bits": lambda damping: _dual(rounded, damping),
         "dual, 12 bits": lambda damping: _dual(ideal.with_value("programming.bits", 12), damping),
