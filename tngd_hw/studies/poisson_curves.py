@@ -2,8 +2,8 @@
 
 The Poisson equation in one dimension (:mod:`tngd_hw.tasks.poisson`): error against steps and processor time, a map of
 the error over analog time and damping, and the dual problem on real chips.  Finished cells are kept in OUT/cells; a
-study that is started again computes what is missing.  As shipped it takes 12 minutes of processor time (measured on a
-busy machine), 6 minutes on two cores.
+study that is started again computes what is missing.  As shipped it takes 12 minutes of processor time as
+measured on a busy machine, 10 minutes of two workers there.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ def train_run(run: PoissonRun, seed: int, steps: int) -> TrainingRecord:
         ``products``: curvature products of every step, where they are counted; ``analog_seconds`` of every step of a
         die.  A run that diverges or whose chip has no answer ends there: ``stopped: OUTCOME`` holds the step.
 
-    Cost: on one core 0.3 ms a step for first order, 4 ms for an exact natural gradient with its line search, 10 to
-    30 ms for a device, 40 to 80 ms for a die.
+    Cost: on one core 0.5 ms a step for first order, 3 ms for an exact natural gradient and 5 ms with its line search,
+    25 to 50 ms for a device, 30 to 100 ms for a die.
     """
     task = PoissonTask()
     network, batch, loss = task.make_network(seed), task.batch(), nn.MSELoss()
