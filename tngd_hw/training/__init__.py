@@ -19,8 +19,8 @@ from tngd_hw.training.kfac_gradient import KFACChip, KFACForm, KFACGradient, KFA
 from tngd_hw.training.line_search import HALVINGS, LineSearch
 from tngd_hw.training.loop import train_tngd
 from tngd_hw.training.method import NaturalGradientMethod, NaturalStep
-from tngd_hw.training.natural_gradient import DualChip, DualForm, NaturalGradient, natural_gradient
-from tngd_hw.training.primal_gradient import PrimalChip, PrimalGradient
+from tngd_hw.training.natural_gradient import ChipGradient, DualChip, DualForm, NaturalGradient, natural_gradient
+from tngd_hw.training.primal_gradient import PrimalChip
 from tngd_hw.training.record import TrainingRecord, TrainingTask, accuracy
 from tngd_hw.training.relaxation import Relaxed, relax, run_schedule
 from tngd_hw.training.relaxed_gradient import RelaxedDevice, RelaxedGradient, relaxed_gradient
@@ -40,6 +40,7 @@ __all__ = [
     "BlockChip",
     "BlockGradient",
     "Checkpoint",
+    "ChipGradient",
     "ConjugateGradient",
     "ConjugateGradientMethod",
     "DigitalGradient",
@@ -60,7 +61,6 @@ __all__ = [
     "NaturalGradientOptimizer",
     "NaturalStep",
     "PrimalChip",
-    "PrimalGradient",
     "Relaxed",
     "RelaxedDevice",
     "RelaxedGradient",

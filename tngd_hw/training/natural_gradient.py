@@ -14,7 +14,7 @@ from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver
 from tngd_hw.training.method import Batch, Loss, check_step, fill_gradients
 from tngd_hw.training.schedule import AnalogStart
 
-__all__ = ["DualChip", "DualForm", "NaturalGradient", "natural_gradient", "solve_log"]
+__all__ = ["ChipGradient", "DualChip", "DualForm", "NaturalGradient", "natural_gradient"]
 
 
 class DualForm(enum.Enum):
@@ -29,16 +29,15 @@ class DualForm(enum.Enum):
 
 
 @dataclass(frozen=True, eq=False)
-class NaturalGradient:
-    """One natural gradient and how it came about.
+class ChipGradient:
+    """One natural gradient of one run of a chip, and how it came about.
 
     Attributes:
         loss: Batch loss before the update.
         direction: x, shape (N,): the answer to (J^T H J + lambda I) x = g at the analog time t.
         gradient: The plain gradient g, shape (N,).
-        state: x when the next matrix arrives.
+        state: What the device still holds when the next matrix arrives, in the form's own units, shape (N,).
         factors: Curvature and gradient of the batch.
-        dual: The problem that the chip was given.
         solve: The chip's run.
     """
 
@@ -47,7 +46,6 @@ class NaturalGradient:
     gradient: Tensor
     state: Tensor
     factors: GGNFactors
-    dual: DualProblem
     solve: AnalogSolve
 
     def curvature(self, v: Tensor) -> Tensor:
@@ -56,7 +54,22 @@ class NaturalGradient:
 
     def log(self) -> Mapping[str, float]:
         """``v0_volt``, ``tau_s`` and ``peak_volt`` of the chip."""
-        return solve_log(self.solve)
+        return {
+            "v0_volt": self.solve.loaded.scales.voltage_volt,
+            "tau_s": self.solve.loaded.tau,
+            "peak_volt": float(self.solve.trajectory.voltage_volt.abs().max()),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class NaturalGradient(ChipGradient):
+    """From the dual form; ``state`` is x when the next matrix arrives.
+
+    Attributes:
+        dual: The problem that the chip was given.
+    """
+
+    dual: DualProblem
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,16 +137,7 @@ def natural_gradient(
     direction = dual.recover(solve.estimate.value)
     after = dual.recover(solve.loaded.unknowns(solve.trajectory.final_volt))
     fill_gradients(model, direction)
-    return NaturalGradient(factors.loss, direction, gradient, after, factors, dual, solve)
-
-
-def solve_log(solve: AnalogSolve) -> dict[str, float]:
-    """Scale, time constant and largest voltage of one use of a chip."""
-    return {
-        "v0_volt": solve.loaded.scales.voltage_volt,
-        "tau_s": solve.loaded.tau,
-        "peak_volt": float(solve.trajectory.voltage_volt.abs().max()),
-    }
+    return NaturalGradient(factors.loss, direction, gradient, after, factors, solve, dual)
 
 
 def _start(start: AnalogStart, gradient: Tensor, state: Tensor | None) -> Tensor | None:

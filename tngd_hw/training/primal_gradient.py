@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from tngd_hw.curvature import GGNFactors, ggn_factors
 from tngd_hw.problem import LinearProblem
-from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver
+from tngd_hw.training.analog_solver import AnalogSolver
 from tngd_hw.training.method import Batch, Loss, check_damping, check_step, fill_gradients
-from tngd_hw.training.natural_gradient import solve_log
+from tngd_hw.training.natural_gradient import ChipGradient
 from tngd_hw.training.schedule import AnalogStart
 
-__all__ = ["PrimalChip", "PrimalGradient"]
-
-
-@dataclass(frozen=True, eq=False)
-class PrimalGradient:
-    """One natural gradient and how it came about.
-
-    Attributes:
-        loss: Batch loss before the update.
-        direction: x, shape (N,).
-        gradient: The plain gradient g, shape (N,).
-        state: Voltages of the nodes when the next matrix arrives, in V, shape (N,).
-        factors: Curvature and gradient of the batch.
-        solve: The chip's run.
-    """
-
-    loss: float
-    direction: Tensor
-    gradient: Tensor
-    state: Tensor
-    factors: GGNFactors
-    solve: AnalogSolve
-
-    def curvature(self, v: Tensor) -> Tensor:
-        """J^T H J v, shape (N,)."""
-        return self.factors.product(v)
-
-    def log(self) -> Mapping[str, float]:
-        """``v0_volt``, ``tau_s`` and ``peak_volt`` of the chip."""
-        return solve_log(self.solve)
+__all__ = ["PrimalChip"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +32,8 @@ class PrimalChip:
 
     def natural_gradient(
         self, model: nn.Module, loss: Loss, batch: Batch, *, damping: float, state: Tensor | None = None, step: int = 0
-    ) -> PrimalGradient:
-        """Fill ``p.grad`` with x(t) of the chip; ``state`` are voltages.
+    ) -> ChipGradient:
+        """Fill ``p.grad`` with x(t) of the chip; ``state`` are the nodes' voltages, in V.
 
         Raises:
             MisuseError: A damping not above 0, and what curvature and chip refuse.
@@ -82,7 +52,7 @@ class PrimalChip:
         check_step(solve.estimate.status, step)
         direction = solve.estimate.value
         fill_gradients(model, direction)
-        return PrimalGradient(factors.loss, direction, g, solve.trajectory.final_volt, factors, solve)
+        return ChipGradient(factors.loss, direction, g, solve.trajectory.final_volt, factors, solve)
 
 
 def _problem(topology: str, factors: GGNFactors, g: Tensor, damping: float) -> LinearProblem:
