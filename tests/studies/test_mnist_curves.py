@@ -49,12 +49,12 @@ def test_a_figure_names_every_run_with_its_accuracy():
 def test_time_is_measured_on_a_core_and_estimated_by_the_timing_model():
     """Upload 16 b d_z (b d_z + 2 N)/50 Gb/s, gradient and readout 16 N/50 Gb/s, 50 us, and twice an Adam step."""
     loss = np.linspace(2.0, 1.0, 20)[None]
-    adam = Curve("Adam", loss, (0.5,), (9.0,), 0.0, (0.2,))
-    analog = Curve("TNGD", loss, (0.9,), (7.0,), 20.0, (4.0,))
-    found = timing_of(adam, 50.0)
+    adam = Curve("Adam", loss, (0.5,), (9.0,), 0.0)
+    analog = Curve("TNGD", loss, (0.9,), (7.0,), 20.0)
+    found = timing_of(0.01, 50.0)
     link = 16 * (640 * (640 + 2 * 37434) + 2 * 37434) / 50e9
     assert found["total_s"] == pytest.approx(2 * 0.01 + link + 50e-6, rel=1e-9)
-    axes = time_figure([analog, adam], adam, 50.0, 5).axes[0]
+    axes = time_figure([analog, adam], [0.2, 0.01], found["total_s"], 5).axes[0]
     measured, modelled, control = (line.get_xdata() for line in axes.get_lines())
     assert measured[-1] == pytest.approx(4.0)
     assert modelled[-1] == pytest.approx(20 * found["total_s"])

@@ -15,7 +15,7 @@ from tngd_hw.studies.curve_cells import CurveRun
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Curve", "curve_colour", "curves_of", "draw_curves", "step_seconds"]
+__all__ = ["Curve", "curve_colour", "curves_of", "draw_curves"]
 
 _Floats = NDArray[np.float64]
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#b5598f", "#56b4e9")
@@ -96,11 +96,6 @@ def draw_curves(axes: Axes, curves: Sequence[Curve], window: int, labels: Sequen
         axes.fill_between(steps, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
     axes.set(xlabel="iteration", ylabel="cross-entropy [nat]")
     axes.set_ylim(0, None)
-
-
-def step_seconds(curve: Curve) -> float:
-    """Median processor time of an update on one core, evaluations included; wall time where cells do not tell it."""
-    return float(np.median(curve.cpu_seconds or curve.seconds)) / curve.loss.shape[1]
 
 
 def curve_colour(k: int) -> str:
