@@ -82,5 +82,5 @@ def time_figure(curves: Sequence[Curve], step_s: Sequence[float], estimated_s: f
             "timing model: twice an Adam step, upload of J, H and J^T, relaxation, readout"
         )
         tidy(axes)
-        axes.legend(fontsize=8)
+        axes.legend(fontsize=8, loc="lower left")
     return figure
