@@ -91,6 +91,8 @@ def test_cells_are_kept_and_an_unstable_chip_is_data(tmp_path):
         (["training", "--topology", "integrator"], "--topology: the study training is about the MNIST network"),
         (["mismatch", "--steps", "3"], "--steps: the study mismatch trains no network"),
         (["trainin"], "covariance, training"),
+        (["training", "--chips", "0"], "chips = 0: expected a whole number of at least 1"),
+        (["training", "--workers", "0"], "workers = 0: expected a whole number of at least 1"),
     ],
 )
 def test_wrong_calls(words, says, tmp_path):

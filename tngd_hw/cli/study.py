@@ -126,12 +126,15 @@ def _study_training(
 
     from tngd_hw.studies.training_study import run_training_study, write_training
 
+    for name, value in (("chips", chips), ("steps", steps), ("workers", workers)):
+        if value is not None and value < 1:
+            raise MisuseError(f"{name} = {value}: expected a whole number of at least 1")
     folder, updates = Path("results/study_training") if out is None else out, 100 if steps is None else steps
     results = run_training_study(
         folder,
         seeds=1 if chips is None else chips,
         steps=updates,
-        workers=workers or os.cpu_count() or 1,
+        workers=os.cpu_count() or 1 if workers is None else workers,
         resume=resume,
         data_dir=None if data_dir is None else str(data_dir),
     )
