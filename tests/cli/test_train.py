@@ -61,6 +61,7 @@ def test_a_diverged_run_is_kept_and_says_where(folder: Path, cli) -> None:
         (2, ["--task", "cifar"], "--task cifar: the choices are digits, mnist"),
         (2, ["--form", "device", "--hardware", "pcb_1k_1n"], "has perfect parts"),
         (2, ["--delay", "0.5", "--start", "zero"], "a reset forgets the delay"),
+        (2, ["--form", "arrays", "--chopped"], "it has no offsets to cancel"),
         (2, ["--damping", "0"], "damping = 0.0"),
         (2, ["--steps", "0"], "steps = 0"),
         (2, ["--task", "mnist", "--data-dir", "nowhere"], "no such folder"),

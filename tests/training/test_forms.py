@@ -193,3 +193,49 @@ def test_write_errors_are_drawn_anew_at_every_step_and_part():
     assert torch.equal(written(0), written(0))
     assert not torch.equal(written(0), written(1))
     assert not torch.equal(written(0), written(0, part=1))
+
+
+@pytest.mark.parametrize("start", [AnalogStart.ZERO, AnalogStart.GRADIENT])
+def test_chopping_cancels_offsets_and_nothing_else(start):
+    """Offsets of 5 mV are gone to rounding; mismatch of the resistors stays as it is."""
+    model, batch = small_case()
+
+    def direction(*, chopped, **values):
+        hardware = presets.pcb_1k_1n()
+        for path, value in values.items():
+            hardware = hardware.with_value(path.replace("__", "."), value)
+        chip = manufacture("integrator", ROWS + 1, hardware, seed=2)
+        method = DualChip(AnalogSolver(chip, StateSpace(), 20.0, start=start, chopped=chopped))
+        return method.natural_gradient(model, LOSS, batch, damping=DAMPING).direction
+
+    without = direction(chopped=False, amplifiers__offset_volt_dtod=0.0, amplifiers__bias_ampere=0.0)
+    offset = {"amplifiers__offset_volt_dtod": 5e-3}
+    size = torch.linalg.vector_norm(without)
+    assert torch.linalg.vector_norm(direction(chopped=False, **offset) - without) > 1e-2 * size
+    assert torch.linalg.vector_norm(direction(chopped=True, **offset) - without) < 1e-9 * size
+    A, g = curvature_and_gradient(model, batch)
+    x0 = g if start is AnalogStart.GRADIENT else 0 * g
+    ideal = moved(A, g, x0, 20.0)
+    assert np.linalg.norm(without.numpy() - ideal) > 1e-4 * np.linalg.norm(ideal)  # the mismatch
+
+
+def test_chopping_halves_the_variance_and_asks_for_a_reset():
+    model, batch = small_case()
+    with pytest.raises(MisuseError, match=r"chopped = True with start = 'previous'"):
+        solver(ROWS + 1, start=AnalogStart.PREVIOUS, chopped=True)
+    quiet = DualChip(solver(ROWS, engine=StateSpace())).natural_gradient(model, LOSS, batch, damping=DAMPING)
+    off = {}
+    for chopped in (False, True):
+        method = DualChip(solver(ROWS, engine=StateSpace(), kappa=1e-2, seed=5, chopped=chopped))
+        off[chopped] = (
+            torch.stack(
+                [
+                    method.natural_gradient(model, LOSS, batch, damping=DAMPING, step=k).solve.estimate.value
+                    - quiet.solve.estimate.value
+                    for k in range(60)
+                ]
+            )
+            .square()
+            .sum()
+        )
+    assert pytest.approx(float(off[True] / off[False]), abs=4 * 0.5 * (2 * 2 / (60 * ROWS)) ** 0.5) == 0.5

@@ -44,6 +44,9 @@ def train(
         ),
     ] = None,
     readouts: Annotated[int, typer.Option(metavar="N", help="Readouts that are averaged, a tau apart.")] = 1,
+    chopped: Annotated[
+        bool, typer.Option("--chopped", help="Run with b and with -b: offsets cancel, at twice the analog time.")
+    ] = False,
     kappa: KappaOption = 0.0,
     lr: Annotated[float, typer.Option(metavar="ETA", help="Learning rate.")] = 0.1,
     damping: Annotated[float, typer.Option(metavar="LAMBDA", help="Damping of the curvature, above 0.")] = 0.1,
@@ -80,8 +83,8 @@ def train(
     plan = TrainingPlan(
         choice(TaskName, task, "--task"), choice(Form, form, "--form"), choice(BaseUpdate, optimizer, "--optimizer"),
         topology, load_hardware(hardware), find_engine(engine),
-        None if start is None else choice(AnalogStart, start, "--start"), duration, delay, readouts, kappa, lr, damping,
-        adapt_damping, batch_size, steps, seed, None if data_dir is None else str(data_dir),
+        None if start is None else choice(AnalogStart, start, "--start"), duration, delay, readouts, chopped, kappa, lr,
+        damping, adapt_damping, batch_size, steps, seed, None if data_dir is None else str(data_dir),
     )  # fmt: skip
     kept = Checkpoint(make_directory(out, "out") / "checkpoint.pt", every=10)
     if kept.path.exists() and not resume:

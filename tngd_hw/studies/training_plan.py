@@ -84,6 +84,7 @@ class TrainingPlan:
         duration_tau: Analog time t in tau.
         delay_tau: Delay t_d in tau.
         readouts: Averaged readouts.
+        chopped: Run with b and with -b, so that offsets cancel.
         kappa: Injected noise.
         lr: Learning rate.
         damping: lambda.
@@ -104,6 +105,7 @@ class TrainingPlan:
     duration_tau: float = 50.0
     delay_tau: float = 0.0
     readouts: int = 1
+    chopped: bool = False
     kappa: float = 0.0
     lr: float = 0.1
     damping: float = 0.1
@@ -118,6 +120,8 @@ class TrainingPlan:
             raise MisuseError(
                 f"hardware = {self.hardware.name!r}: the form 'device' has perfect parts; use 'arrays' or a circuit"
             )
+        if self.form in _WITHOUT_CIRCUIT and self.chopped:
+            raise MisuseError(f"chopped with the form {self.form.value!r}: it has no offsets to cancel; leave it out")
 
     @property
     def name(self) -> str:
@@ -175,7 +179,7 @@ class TrainingPlan:
         chip = manufacture(self.topology, nodes, self.hardware, seed=self.seed, outputs=outputs)
         return AnalogSolver(
             chip, self.engine, self.duration_tau, self.kappa, self.seed, self.analog_start, self.readouts,
-            delay_tau=self.delay_tau,
+            delay_tau=self.delay_tau, chopped=self.chopped,
         )  # fmt: skip
 
 
