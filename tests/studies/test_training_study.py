@@ -63,7 +63,7 @@ def test_the_table_says_what_to_buy_and_which_chips_give_no_answer():
     assert "bits of H                          at least 4 bits" in table
     assert "mismatch, J and J^T apart          none of those tried" in table
     assert "bits of H: 3 bits" in table
-    assert "unstable" in table
+    assert "diverged" in table
     charts = training_figure(results, 7).axes
     assert "ideal chip: 90.0 %" in [text.get_text() for text in charts[1].get_legend().get_texts()]
 

@@ -52,7 +52,7 @@ ALLOWED_LOSS: Final = 0.005
 """Held-out accuracy that a chip may lose against the ideal one, a fraction of 1."""
 
 _TAIL: Final = 20
-_NO_ANSWER: Final = "no answer: the arrays make the circuit unstable"
+_NO_ANSWER: Final = "diverged, or a step without an answer within its budget"
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def training_figure(results: Sequence[ChipResult], steps: int) -> Figure:
         figure.suptitle(
             f"MNIST network through imperfect arrays: {steps} steps of {BATCH_SIZE} samples, t = {DURATION_TAU:g} tau, "
             f"lambda = {DAMPING:g}, eta = {LEARNING_RATE:g}\nmean over {seeds} seed{'s' if seeds > 1 else ''}, bars: "
-            f"one standard deviation; grey: within {100 * ALLOWED_LOSS:g} % of the ideal chip"
+            f"one standard deviation; grey: within {100 * ALLOWED_LOSS:g} % of the ideal chip; crosses: no answer"
         )
     return figure
 
@@ -190,7 +190,9 @@ def _draw(chart: Axes, results: Sequence[ChipResult], label: str, marker: str) -
     x = [result.run.value for result in results]
     y = [100 * fmean(result.accuracy) for result in results]
     spread = [100 * _spread(r.accuracy) if len(r.accuracy) > 1 else 0.0 for r in results]
-    chart.errorbar(x, y, yerr=spread, marker=marker, ms=5, lw=1.5, capsize=2, label=label)
+    line = chart.errorbar(x, y, yerr=spread, marker=marker, ms=5, lw=1.5, capsize=2, label=label)
+    diverged = [value for value, accuracy in zip(x, y, strict=True) if not math.isfinite(accuracy)]
+    chart.plot(diverged, [0.0] * len(diverged), "x", color=line.lines[0].get_color(), ms=8, mew=2)
 
 
 def write_training(results: Sequence[ChipResult], out: Path, *, steps: int) -> tuple[str, dict[str, Any]]:
