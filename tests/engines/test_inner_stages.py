@@ -114,7 +114,7 @@ CASES = {
 def run(loaded: LoadedChip, b: object, engine: str = "behavioral", **options: object) -> tngd.Trajectory:
     simulator = find_engine(engine)
     duration = loaded.tau * (100 if loaded.topology.is_filter else 400)
-    return simulator.run(simulator.init(loaded), duration=duration, b=b, **options)[1]  # pyright: ignore[reportArgumentType]
+    return simulator.run(simulator.init(loaded), duration=duration, b=b, **options)[1]  # pyright: ignore[reportArgumentType] - x0, seed
 
 
 def said(case: Case, status: tngd.Status) -> tuple[float, float, float]:

@@ -157,3 +157,15 @@ def test_a_state_of_another_model_is_refused():
     A, g, _ = case()
     with pytest.raises(MisuseError, match="another model"):
         run_schedule(product_of(A), *tensor(g), schedule(), previous=torch.zeros(3, dtype=torch.float64))
+
+
+def test_noise_is_not_drawn_where_the_mean_has_no_answer():
+    """A product that is not symmetric and a budget of 3: what is spent is the mean's."""
+    matrix = torch.diag(torch.linspace(1.0, 50.0, 12, dtype=torch.float64))
+    matrix[0, 5] = 3.0
+    plan = AnalogSchedule(5.0, AnalogStart.ZERO, kappa=0.1, tolerance=1e-8, max_products=3)
+    found = run_schedule(
+        lambda v: matrix @ v, torch.ones(12, dtype=torch.float64), plan, adjoint=lambda v: matrix.T @ v
+    )
+    assert found.status.outcome is Outcome.NOT_SETTLED
+    assert found.products <= 3

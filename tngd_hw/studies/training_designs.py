@@ -33,10 +33,7 @@ DAMPING: Final = 0.01
 DURATION_TAU: Final = 50.0
 
 _PRODUCTS: Final = 120
-"""Budget a step: stable arrays take 15 to 60 products, growing ones any number.
-
-It is too small for the noise of arrays that are not symmetric (about 100 products at first, more later).
-"""
+"""Budget of the mean a step: stable arrays take 15 to 60 products, growing ones any number."""
 
 _BITS: Final = (2, 3, 4, 5, 6, 8, 12, 16)
 _TOLERANCES: Final = (0.001, 0.01, 0.02, 0.05, 0.1, 0.15)
@@ -134,8 +131,8 @@ def chip_runs() -> tuple[ChipRun, ...]:
 def train_on_chip(run: ChipRun, task: TrainingTask, *, seed: int, steps: int) -> TrainingRecord:
     """Train through one chip; network, batches, die and noise have the number ``seed``.
 
-    A training that diverges, or has a step without an answer within the budget of products (a circuit that grows, or
-    noise of arrays that are not symmetric), ends its record there, its last loss NaN.
+    A training that diverges, or has a step without an answer within the budget of products (a circuit that grows),
+    ends its record there, its last loss NaN.
 
     Cost: about 0.5 s a step on one core for the MNIST network.
     """

@@ -150,7 +150,7 @@ def _stretch(
     """Mean and noise on (A, g) over one stretch; ``address`` is (seed, step, number of the stretch)."""
     g, tolerance, budget = motion.g, schedule.tolerance, schedule.max_products
     mean = krylov_mean(motion.drift, t, x0=x0, w=g, tolerance=tolerance, max_products=budget)
-    if schedule.kappa == 0:
+    if schedule.kappa == 0 or not mean.status.ok:
         return _Stretch(mean.value, mean.error, mean.products, mean.status)
     seed, use, number = address
     noise = krylov_noise(
@@ -161,11 +161,10 @@ def _stretch(
         generator=stream(seed, f"training.relaxation.{number}", use=use),
         adjoint=None if motion.adjoint is None else motion.backward,
         tolerance=tolerance,
-        max_products=budget,
+        max_products=budget if motion.adjoint is None else None,  # of any matrix it takes hundreds: its own budget
     )
-    status = noise.status if mean.status.ok else mean.status
     value = mean.value + noise.value.to(g.device)
-    return _Stretch(value, mean.error + noise.error, mean.products + noise.products, status)
+    return _Stretch(value, mean.error + noise.error, mean.products + noise.products, noise.status)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,8 @@ class AnalogSchedule:
         spacing_tau: Time between two readouts.
         kappa: Strength kappa_0 of the injected noise, Cov(x) -> kappa A^-1.
         tolerance: Allowed error of every simulated stretch, relative to the norm of its result.
-        max_products: Budget of curvature products a stretch.
+        max_products: Budget of curvature products a stretch, for the mean, and for the noise where the matrix is
+            symmetric; else the noise has that of :func:`tngd_hw.linear_sde.krylov_noise`.
 
     Raises:
         MisuseError: A number out of range, or a delay of a device that is reset.
