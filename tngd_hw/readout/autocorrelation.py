@@ -5,19 +5,20 @@ For a stationary series z of N values with autocovariance g_k the mean has, for 
     Var(mean) = C/N,   C = g_0 + 2 (g_1 + g_2 + ...) = 2 (tau_int/dt) g_0,   N_eff = g_0/Var(mean) = N dt/(2 tau_int).
 
 C is found in two steps.  Means over 200 to 399 batches of consecutive points keep C and bring slow modes, which a fast
-mode or white noise hides from point to point, to the front; then an autoregression of the batch means, fitted by Yule
-and Walker's equations, of the order that minimises the corrected AIC, gives C = v/(1 - a_1 - ... - a_p)^2.  Of the
-usual estimators on the points themselves the window of Sokal goes negative on a mode sampled near half its period, and
-the monotone sequence of Geyer halves the variance of the squares of an oscillation; neither occurs here.
+mode or white noise hides from point to point, to the front; then an autoregression of the M batch means
+(:mod:`tngd_hw.readout.lattice`) of coefficients with the sum a gives C = v/(1 - a)^2.  Where the mean is that of the
+record itself, a comes out low by about (1 + 3 a)/M, so that few samples would pass for many more: s = 1 - a is put
+right to s^2/(s + (1 + 3 a)/M), which is s - (1 + 3 a)/M to first order and never negative.  Of the usual estimators on
+the points themselves the window of Sokal goes negative on a mode sampled near half its period, and the monotone
+sequence of Geyer halves the variance of the squares of an oscillation; neither occurs here.
 
 Sources: A. D. Sokal, Monte Carlo methods in statistical mechanics (1989), for tau_int; P. J. Brockwell and R. A. Davis,
-Time Series: Theory and Methods, 2nd ed., 1991, sections 8.1, 8.2 and 9.3, for the autoregression; C. M. Hurvich and
-C.-L. Tsai, Biometrika 76 (1989) 297, for the criterion.
+Time Series: Theory and Methods, 2nd ed., 1991, sections 8.1 and 9.3, for the autoregression; M. G. Kendall, Biometrika
+41 (1954) 403, for the bias, which is that of one coefficient.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -25,6 +26,7 @@ import torch
 from torch import Tensor
 
 from tngd_hw.outcome import MisuseError
+from tngd_hw.readout.lattice import fit_autoregression
 
 __all__ = [
     "FEWEST_POINTS",
@@ -41,6 +43,7 @@ FEWEST_POINTS = 40
 
 _BATCHES = 200
 _FEWEST_DEGREES = 1.0
+_FEWEST_EFFECTIVE = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +107,8 @@ def error_of_mean(series: Tensor) -> MeanError:
 
     Returns:
         A :class:`MeanError`; NaN with fewer than 40 points, or with so few effective ones that the error bar has less
-        than one degree of freedom (3 of a normal series, more of one with heavy tails).  Cost O(N) a series, and an
-        autoregression of at most 399 batch means.
+        than one degree of freedom (3 of a normal series, more of one with heavy tails), or with less than one
+        altogether, as a drift has.  Cost O(N) a series, and an autoregression of at most 399 batch means.
     """
     count = series.shape[-2]
     return error_from_batches(in_batches(series).mean(-2), series.var(-2, correction=0), count)
@@ -117,14 +120,13 @@ def error_from_batches(batches: Tensor, variance: Tensor, count: int) -> MeanErr
     if count < FEWEST_POINTS:
         unknown = torch.full_like(variance, torch.nan)
         return MeanError(unknown, unknown, unknown)
-    gain = _long_run_gain(batches)
+    gain, degrees = _long_run_gain(batches)
     spread = batches.var(-2, correction=0)
     still = ~(spread > 0.0)
     # The batches hold all points but a few left over, so the mean of all is better by batches.size/count.
     square = spread * gain / number * (number * _batch_size(count) / count)
-    degrees = _degrees(batches, gain)
-    known = degrees >= _FEWEST_DEGREES
     effective = torch.where(still, float(count), variance / torch.where(still, 1.0, square))
+    known = (degrees >= _FEWEST_DEGREES) & (effective >= _FEWEST_EFFECTIVE)
     return MeanError(
         torch.where(known, square.sqrt(), torch.nan), torch.where(known, effective, torch.nan),
         torch.where(known, degrees, torch.nan),
@@ -133,19 +135,32 @@ def error_from_batches(batches: Tensor, variance: Tensor, count: int) -> MeanErr
 
 def variance_of_batch_mean(batches: Tensor) -> tuple[Tensor, Tensor]:
     """Squared standard error of the mean of (..., M, m) batch means, 0 where they do not move, and its degrees."""
-    gain = _long_run_gain(batches)
-    return batches.var(-2, correction=0) * gain / batches.shape[-2], _degrees(batches, gain)
+    gain, degrees = _long_run_gain(batches)
+    return batches.var(-2, correction=0) * gain / batches.shape[-2], degrees
 
 
-def _degrees(batches: Tensor, gain: Tensor) -> Tensor:
-    """2 C^2/Var(C), shape (..., m).
+def _long_run_gain(batches: Tensor) -> tuple[Tensor, Tensor]:
+    """C/g_0 of every series (..., M, m) of batch means and the degrees of freedom of C, 2 C^2/Var(C), each (..., m).
 
     Var(C)/C^2 is (K - 1)/M_eff of the variance, K the kurtosis; and 4/M_eff of an autoregression, by the delta method
     from Var(a) = (1 - a^2)/M in C = v/(1 - a)^2 with M_eff = M (1 - a)/(1 + a).
     """
     number = batches.shape[-2]
-    fitted = 4.0 * (gain != _white_gain(number))
-    return 2.0 * (number / gain).clamp_max(number) / (_kurtosis(batches) - 1.0 + fitted)
+    series = (batches - batches.mean(-2, keepdim=True)).movedim(-1, -2)
+    deviation = series.square().mean(-1, keepdim=True).sqrt()
+    unit = series / torch.where(deviation > 0.0, deviation, 1.0)
+    model = fit_autoregression(unit.reshape(-1, number, 1))
+    coefficients = model.coefficients[..., 0, 0]
+    s = coefficients.sum(-1)
+    order = (coefficients[:, 1:] != 0.0).sum(-1)
+    power = model.innovation[:, 0, 0] * number / (number - order - 1.0)
+    low = torch.where(order > 0, (4.0 - 3.0 * s) / number, 0.0)
+    corrected = torch.where(low > 0.0, s.square() / (s + low.clamp_min(0.0)), s - low)
+    gain, fitted = (power / each.square() for each in (corrected, s))
+    shape = series.shape[:-1]
+    doubt = (_kurtosis(batches) - 1.0).reshape(-1) + 4.0 * (order > 0)
+    degrees = 2.0 * (number / fitted).clamp_max(number) / doubt
+    return gain.reshape(shape), degrees.reshape(shape)
 
 
 def _kurtosis(series: Tensor) -> Tensor:
@@ -155,37 +170,3 @@ def _kurtosis(series: Tensor) -> Tensor:
     still = ~(variance > 0.0)
     ratio = square.square().mean(-2) / torch.where(still, 1.0, variance).square()
     return torch.where(still, 3.0, ratio.clamp_min(3.0))
-
-
-def _white_gain(number: int) -> float:
-    return number / (number - 1)
-
-
-def _long_run_gain(series: Tensor) -> Tensor:
-    """C/g_0 of every series (..., M, m) by Levinson's recursion over the order, shape (..., m)."""
-    number = series.shape[-2]
-    highest = int(10 * math.log10(number))
-    covariance = autocovariance(series, highest).movedim(-2, 0)
-    still = ~(covariance[0] > 0.0)
-    correlation = covariance / torch.where(still, 1.0, covariance[0])
-    residual = torch.where(still, 1.0, correlation[0])
-    coefficients = correlation[:0]
-    best = number * residual.log() + _penalty(0, number)
-    gain = torch.full_like(residual, _white_gain(number))
-    for order in range(1, highest + 1):
-        reflected = coefficients.flip(0)
-        inner = (coefficients * correlation[1:order].flip(0)).sum(0)
-        last = (correlation[order] - inner) / residual
-        coefficients = torch.cat((coefficients - last * reflected, last.unsqueeze(0)))
-        residual = residual * (1.0 - last * last)
-        criterion = number * residual.log() + _penalty(order, number)
-        proposed = residual * number / (number - order - 1) / (1.0 - coefficients.sum(0)).square()
-        better = criterion < best
-        best, gain = torch.where(better, criterion, best), torch.where(better, proposed, gain)
-    return gain
-
-
-def _penalty(order: int, number: int) -> float:
-    """2 k M/(M - k - 1) for the k = p + 1 parameters of an autoregression of order p."""
-    parameters = order + 1
-    return 2.0 * parameters * number / (number - parameters - 1)
