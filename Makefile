@@ -81,15 +81,15 @@ bench: $(READY)
 
 reproduce: $(READY) ngspice
 	@mkdir -p results/reproduce
-	$(BIN)/python -m tngd_hw.studies.mnist_curves results/reproduce/mnist --figures adam --epochs 10
-	$(BIN)/python -m tngd_hw.studies.mnist_curves results/reproduce/mnist_epoch --figures time delay noise noise_at_50_tau
-	$(BIN)/python -m tngd_hw.studies.mnist_tuned results/reproduce/mnist_tuned
-	$(BIN)/python -m tngd_hw.studies.runtime_scaling results/reproduce/runtime_scaling
+	$(BIN)/python -m tngd_hw.studies.mnist.curves results/reproduce/mnist --figures adam --epochs 10
+	$(BIN)/python -m tngd_hw.studies.mnist.curves results/reproduce/mnist_epoch --figures time delay noise noise_at_50_tau
+	$(BIN)/python -m tngd_hw.studies.mnist.tuned results/reproduce/mnist_tuned
+	$(BIN)/python -m tngd_hw.studies.scaling.runtime results/reproduce/runtime_scaling
 	$(BIN)/tngd-hw study training --chips 2 --resume --out results/reproduce/training
-	$(BIN)/python -m tngd_hw.studies.circuit_in_loop results/reproduce/circuit_in_loop
-	$(BIN)/python -m tngd_hw.studies.poisson_curves results/reproduce/poisson
+	$(BIN)/python -m tngd_hw.studies.circuit.in_loop results/reproduce/circuit_in_loop
+	$(BIN)/python -m tngd_hw.studies.poisson.curves results/reproduce/poisson
 	@if $(BIN)/python -c 'import transformers' 2>/dev/null; then \
-		$(BIN)/python -m tngd_hw.studies.qa_curves results/reproduce/qa; \
+		$(BIN)/python -m tngd_hw.studies.qa.curves results/reproduce/qa; \
 	else \
 		echo 'reproduce: question answering left out; make qa-model installs what it needs'; \
 	fi

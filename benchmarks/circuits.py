@@ -15,8 +15,8 @@ from tngd_hw import LinearProblem, manufacture, presets, program
 from tngd_hw.engines.ngspice_process import find_ngspice, ngspice_version
 from tngd_hw.linear_sde.dense import eigvals
 from tngd_hw.netlist import Transient, read_deck, state_equations, write_deck
-from tngd_hw.studies.cross_validation import ValidationCase, cross_validate
-from tngd_hw.studies.noise_agreement import projected_variances, random_projections
+from tngd_hw.studies.agreement.cross_validation import ValidationCase, cross_validate
+from tngd_hw.studies.agreement.noise import projected_variances, random_projections
 from tngd_hw.topologies import LoadedChip
 
 __all__ = ["measurements"]

@@ -30,7 +30,7 @@ from tngd_hw.curvature import GGNFactors, ggn_factors, ggn_operator
 from tngd_hw.linear_sde.arnoldi import norm
 from tngd_hw.linear_sde.dense import eigh
 from tngd_hw.outcome import MisuseError
-from tngd_hw.studies.step_costs import smallest_count
+from tngd_hw.studies.scaling.step_costs import smallest_count
 from tngd_hw.tasks import ClassificationTask, mnist_task
 from tngd_hw.training import AnalogSchedule, AnalogStart, ConjugateGradientMethod, RelaxedDevice, conjugate_gradient
 

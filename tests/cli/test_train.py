@@ -9,7 +9,7 @@ import pytest
 
 from tngd_hw.engines import StateSpace
 from tngd_hw.hardware import presets
-from tngd_hw.studies.training_plan import BaseUpdate, Form, TaskName, TrainingPlan, run_plan
+from tngd_hw.studies.training.plan import BaseUpdate, Form, TaskName, TrainingPlan, run_plan
 from tngd_hw.training import AnalogStart
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from tngd_hw.studies.circuit_in_loop import engines_figure, main, summary_of, table_of
-from tngd_hw.studies.circuit_runs import DIFFERENCE, ENGINE_S, REFERENCE_S, STEP_S, WALL_S, CircuitRun, Form, train_run
+from tngd_hw.studies.circuit.in_loop import engines_figure, main, summary_of, table_of
+from tngd_hw.studies.circuit.runs import DIFFERENCE, ENGINE_S, REFERENCE_S, STEP_S, WALL_S, CircuitRun, Form, train_run
 from tngd_hw.tasks import ClassificationTask
 
 STEPS = 2

@@ -18,10 +18,10 @@ from tngd_hw.outcome import MisuseError, Outcome
 from tngd_hw.problem import LinearProblem
 from tngd_hw.random import derived_seed
 from tngd_hw.readout import read
-from tngd_hw.studies.linear_solves import ChipErrors, measure_solves
-from tngd_hw.studies.named import mismatch_study
-from tngd_hw.studies.readings import Reading
-from tngd_hw.studies.study import StudyEngine
+from tngd_hw.studies.solves.linear import ChipErrors, measure_solves
+from tngd_hw.studies.solves.readings import Reading
+from tngd_hw.studies.sweeps.named import mismatch_study
+from tngd_hw.studies.sweeps.study import StudyEngine
 from tngd_hw.topologies import manufacture, program
 
 A = np.array([[2.0, -0.5, 0.25], [-0.5, 1.5, 0.5], [0.25, 0.5, 1.0]])

@@ -10,8 +10,8 @@ import torch
 
 from tngd_hw import MisuseError, Outcome, presets
 from tngd_hw.engines import EngineState, StateSpace
-from tngd_hw.studies import cross_validation
-from tngd_hw.studies.cross_validation import Disagreement, cross_validate, standard_cases, table
+from tngd_hw.studies.agreement import cross_validation
+from tngd_hw.studies.agreement.cross_validation import Disagreement, cross_validate, standard_cases, table
 from tngd_hw.topologies import TOPOLOGIES
 
 

@@ -14,10 +14,10 @@ from tngd_hw.hardware import HardwareSpec
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.outcome import MisuseError, Outcome
 from tngd_hw.problem import LinearProblem
-from tngd_hw.studies.dotted import with_hardware_value
-from tngd_hw.studies.linear_solves import measure_solves
-from tngd_hw.studies.readings import Reading, average_of_readings
-from tngd_hw.studies.study import StudyEngine
+from tngd_hw.studies.solves.linear import measure_solves
+from tngd_hw.studies.solves.readings import Reading, average_of_readings
+from tngd_hw.studies.sweeps.dotted import with_hardware_value
+from tngd_hw.studies.sweeps.study import StudyEngine
 
 A = np.array([[2.0, -0.5, 0.25], [-0.5, 1.5, 0.5], [0.25, 0.5, 1.0]])
 M = np.array([[2.0, -0.5, -0.25], [-0.5, 1.5, -0.5], [-0.25, -0.5, 1.25]])  # what rlc_spu holds too

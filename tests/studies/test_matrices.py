@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from tngd_hw.outcome import MisuseError
-from tngd_hw.studies.fisher import TrainingStage, TrainingStages, training_stages
-from tngd_hw.studies.matrices import MatrixFamily, MatrixSource, make_problem
+from tngd_hw.studies.sweeps.fisher import TrainingStage, TrainingStages, training_stages
+from tngd_hw.studies.sweeps.matrices import MatrixFamily, MatrixSource, make_problem
 from tngd_hw.tasks import digits_task
 from tngd_hw.topologies import find_topology
 

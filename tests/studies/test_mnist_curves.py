@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from real_data import needs_data
 
-from tngd_hw.studies.curves import Curve, curves_of
-from tngd_hw.studies.mnist_curves import curve_figure, main, run_cells
-from tngd_hw.studies.mnist_runs import GROUPS
-from tngd_hw.studies.mnist_time import time_figure, timing_of
+from tngd_hw.studies.curves.curves import Curve, curves_of
+from tngd_hw.studies.mnist.curves import curve_figure, main, run_cells
+from tngd_hw.studies.mnist.runs import GROUPS
+from tngd_hw.studies.mnist.time import time_figure, timing_of
 from tngd_hw.tasks import MNIST_FILES
 from tngd_hw.training import AnalogStart
 

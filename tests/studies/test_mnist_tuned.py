@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from tngd_hw.studies import mnist_tuned
-from tngd_hw.studies.mnist_tuned import TunedRow, best_trial, main, markdown_table, trials_of, tuned_figure, tuned_row
-from tngd_hw.studies.mnist_tuned_runs import BATCH_SIZE, OPTIMIZERS, TunedRun, train_run
+from tngd_hw.studies.mnist import tuned as mnist_tuned
+from tngd_hw.studies.mnist.tuned import TunedRow, best_trial, main, markdown_table, trials_of, tuned_figure, tuned_row
+from tngd_hw.studies.mnist.tuned_runs import BATCH_SIZE, OPTIMIZERS, TunedRun, train_run
 from tngd_hw.tasks import digits_task
 from tngd_hw.training import DigitalOptimizer
 

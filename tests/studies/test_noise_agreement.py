@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tngd_hw import LinearProblem, manufacture, presets, program
-from tngd_hw.studies.noise_agreement import projected_variances, random_projections
+from tngd_hw.studies.agreement.noise import projected_variances, random_projections
 from tngd_hw.topologies import LoadedChip
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from tngd_hw.hardware import presets
-from tngd_hw.studies import poisson_curves
-from tngd_hw.studies.poisson_plan import CHIPS, METHODS, SEARCH_SEED, chip_runs, runs_of
-from tngd_hw.studies.poisson_results import chip_table, courses_of, method_row
-from tngd_hw.studies.poisson_runs import FirstOrderRun, NaturalRun, Rule, train_run
-from tngd_hw.studies.poisson_solvers import Arrays, Conjugate, Device, DualDie
+from tngd_hw.studies.poisson import curves as poisson_curves
+from tngd_hw.studies.poisson.plan import CHIPS, METHODS, SEARCH_SEED, chip_runs, runs_of
+from tngd_hw.studies.poisson.results import chip_table, courses_of, method_row
+from tngd_hw.studies.poisson.runs import FirstOrderRun, NaturalRun, Rule, train_run
+from tngd_hw.studies.poisson.solvers import Arrays, Conjugate, Device, DualDie
 from tngd_hw.training import DigitalOptimizer
 
 _DAMPING = 0.05

@@ -9,9 +9,9 @@ from qa_models import tiny_task
 from real_data import needs_data, needs_model
 
 from tngd_hw.curvature import SplitCrossEntropy, ggn_operator, trainable_parameters
-from tngd_hw.studies.curves import Curve
-from tngd_hw.studies.qa_curves import main, qa_figure, summary_rows
-from tngd_hw.studies.qa_runs import DAMPING, RUNS, QARun, train_run
+from tngd_hw.studies.curves.curves import Curve
+from tngd_hw.studies.qa.curves import main, qa_figure, summary_rows
+from tngd_hw.studies.qa.runs import DAMPING, RUNS, QARun, train_run
 from tngd_hw.tasks import SQUAD_SAMPLE, qa_network, qa_scores, squad_questions
 from tngd_hw.tasks.qa_model import load_tokenizer, model_folder
 from tngd_hw.tasks.qa_task import TEST_ARTICLES, make_qa_task
@@ -110,8 +110,8 @@ def test_two_cells_on_the_model(tmp_path, capsys, monkeypatch):
         folder = model_folder(places["model_dir"])
         return make_qa_task(train[:4], test[:4], load_tokenizer(folder, 384), qa_network)
 
-    monkeypatch.setattr("tngd_hw.studies.qa_curves.qa_task", small)
-    monkeypatch.setattr("tngd_hw.studies.qa_curves.RUNS", (RUNS[3], RUNS[5]))
+    monkeypatch.setattr("tngd_hw.studies.qa.curves.qa_task", small)
+    monkeypatch.setattr("tngd_hw.studies.qa.curves.RUNS", (RUNS[3], RUNS[5]))
     assert main([str(tmp_path), "--seeds", "1", "--steps", "1", "--batch-size", "1", "--workers", "1"]) == 0
     assert "TNGD-Adam, t = 0.4 tau" in capsys.readouterr().out
     assert (tmp_path / "qa.png").stat().st_size > 10_000

@@ -8,8 +8,8 @@ from torch import nn
 
 from tngd_hw.cost import UpdateSize
 from tngd_hw.curvature import ggn_factors, ggn_operator
-from tngd_hw.studies.runtime_scaling import device_costs, main, scaling_figure, sizes_in_outputs, sizes_in_parameters
-from tngd_hw.studies.step_costs import (
+from tngd_hw.studies.scaling.runtime import device_costs, main, scaling_figure, sizes_in_outputs, sizes_in_parameters
+from tngd_hw.studies.scaling.step_costs import (
     DAMPING,
     ERROR,
     METHODS,

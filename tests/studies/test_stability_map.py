@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tngd_hw import HardwareSpec, LinearProblem, MisuseError, manufacture, program
-from tngd_hw.studies.stability_circuits import (
+from tngd_hw.studies.stability.circuits import (
     Loop,
     default_mu_max,
     integrator_loop,
@@ -18,9 +18,9 @@ from tngd_hw.studies.stability_circuits import (
     stability_limit,
     three_array_loop,
 )
-from tngd_hw.studies.stability_confirmed import Confirmation, confirm_least_damped_mode
-from tngd_hw.studies.stability_figures import integrator_figure, loop_figure, save_both
-from tngd_hw.studies.stability_map import (
+from tngd_hw.studies.stability.confirmed import Confirmation, confirm_least_damped_mode
+from tngd_hw.studies.stability.figures import integrator_figure, loop_figure, save_both
+from tngd_hw.studies.stability.map import (
     DAMPING,
     MarkedPoint,
     confirmed_integrator,

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from tngd_hw.outcome import MisuseError
-from tngd_hw.studies import store as module
-from tngd_hw.studies.store import Store, canonical_json, cell_hash
+from tngd_hw.studies.sweeps import store as module
+from tngd_hw.studies.sweeps.store import Store, canonical_json, cell_hash
 
 STUDY = {"name": "test", "values": [1, 2.5]}
 
 WRITER = """
 import sys
 from pathlib import Path
-from tngd_hw.studies.store import Store
+from tngd_hw.studies.sweeps.store import Store
 path = Path(sys.argv[1])
 with Store.create(path, {"name": "test"}) as store:
     k = 0

@@ -18,16 +18,16 @@ from joblib.externals.loky import reusable_executor
 from tngd_hw.hardware import HardwareSpec, presets
 from tngd_hw.outcome import MisuseError
 from tngd_hw.storage import load_dataset
-from tngd_hw.studies.cells import PARTS, expand
-from tngd_hw.studies.matrices import MatrixSource
-from tngd_hw.studies.named import NAMED_STUDIES, named_study
-from tngd_hw.studies.store import Store, canonical_json
-from tngd_hw.studies.study import Study, StudyEngine
-from tngd_hw.studies.study_figures import study_figure
-from tngd_hw.studies.study_file import read_study
-from tngd_hw.studies.study_output import write_study
-from tngd_hw.studies.study_results import study_dataset, study_series
-from tngd_hw.studies.sweep import STORE_NAME, FinishedCell, run_study
+from tngd_hw.studies.sweeps.cells import PARTS, expand
+from tngd_hw.studies.sweeps.figures import study_figure
+from tngd_hw.studies.sweeps.file import read_study
+from tngd_hw.studies.sweeps.matrices import MatrixSource
+from tngd_hw.studies.sweeps.named import NAMED_STUDIES, named_study
+from tngd_hw.studies.sweeps.output import write_study
+from tngd_hw.studies.sweeps.results import study_dataset, study_series
+from tngd_hw.studies.sweeps.store import Store, canonical_json
+from tngd_hw.studies.sweeps.study import Study, StudyEngine
+from tngd_hw.studies.sweeps.sweep import STORE_NAME, FinishedCell, run_study
 
 SMALL = Study(
     name="small", quantity="resistors.tolerance_dtod", values=(0.01, 0.1), topologies=("integrator", "passive_rc"),
@@ -41,7 +41,7 @@ from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from test_sweep import LONG
-from tngd_hw.studies.sweep import run_study
+from tngd_hw.studies.sweeps.sweep import run_study
 run_study(LONG, Path(sys.argv[1]), workers=int(sys.argv[2]))
 """
 

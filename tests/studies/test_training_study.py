@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from tngd_hw.cli.app import app
 from tngd_hw.hardware import Role
-from tngd_hw.studies.training_designs import Axis, chip_runs
-from tngd_hw.studies.training_study import (
+from tngd_hw.studies.training.designs import Axis, chip_runs
+from tngd_hw.studies.training.study import (
     ChipResult,
     needed,
     run_training_study,

@@ -14,7 +14,7 @@ from tngd_hw.cli.output import Output
 from tngd_hw.outcome import MisuseError, Status
 
 if TYPE_CHECKING:
-    from tngd_hw.studies.study import Study
+    from tngd_hw.studies.sweeps.study import Study
 
 __all__ = ["study"]
 
@@ -89,8 +89,8 @@ def study(
         _study_training(out, chips, steps, workers, output, resume=resume, data_dir=data_dir)
         return Status()
     _refuse_given(of_training, f"{what} trains no network")
-    from tngd_hw.studies.study_output import write_study
-    from tngd_hw.studies.sweep import run_study
+    from tngd_hw.studies.sweeps.output import write_study
+    from tngd_hw.studies.sweeps.sweep import run_study
 
     chosen = _chosen(what, topology, matrix, hardware, nodes=nodes, chips=chips, seed=seed)
     folder = Path(f"results/study_{chosen.name}") if out is None else out
@@ -124,7 +124,7 @@ def _study_training(
     """Training through imperfect chips; about an hour on two cores."""
     import os
 
-    from tngd_hw.studies.training_study import run_training_study, write_training
+    from tngd_hw.studies.training.study import run_training_study, write_training
 
     for name, value in (("chips", chips), ("steps", steps), ("workers", workers)):
         if value is not None and value < 1:
@@ -171,9 +171,9 @@ def _chosen(
     from dataclasses import replace
 
     from tngd_hw.hardware import load_hardware
-    from tngd_hw.studies.matrices import MatrixSource
-    from tngd_hw.studies.named import NAMED_STUDIES, named_study
-    from tngd_hw.studies.study_file import read_study
+    from tngd_hw.studies.sweeps.file import read_study
+    from tngd_hw.studies.sweeps.matrices import MatrixSource
+    from tngd_hw.studies.sweeps.named import NAMED_STUDIES, named_study
 
     if not what.endswith(".toml") and what not in NAMED_STUDIES:
         known = ", ".join([*NAMED_STUDIES, "covariance", "training"])

@@ -77,7 +77,7 @@ def train(
     from tngd_hw.engines import find_engine
     from tngd_hw.hardware import load_hardware
     from tngd_hw.storage import make_directory, write_json
-    from tngd_hw.studies.training_plan import BaseUpdate, Form, TaskName, TrainingPlan, run_plan
+    from tngd_hw.studies.training.plan import BaseUpdate, Form, TaskName, TrainingPlan, run_plan
     from tngd_hw.training import AnalogStart, Checkpoint
 
     plan = TrainingPlan(

@@ -13,7 +13,7 @@ from tngd_hw.cli.output import Output
 from tngd_hw.outcome import MisuseError, Outcome, Status
 
 if TYPE_CHECKING:
-    from tngd_hw.studies.cross_validation import Disagreement, ValidationCase
+    from tngd_hw.studies.agreement.cross_validation import Disagreement, ValidationCase
 
 __all__ = ["validate"]
 
@@ -56,7 +56,7 @@ def validate(
     output = Output(as_json, quiet, verbose)
     from tngd_hw.hardware import load_hardware
     from tngd_hw.random import check_seed
-    from tngd_hw.studies.cross_validation import cross_validate, standard_cases, table
+    from tngd_hw.studies.agreement.cross_validation import cross_validate, standard_cases, table
 
     check_seed(seed)
     cases = standard_cases(seed) if matrix is None else (_own_case(matrix, right),)
@@ -86,7 +86,7 @@ def _own_case(matrix: Path, right: Path | None) -> ValidationCase:
     import numpy as np
 
     from tngd_hw.problem import LinearProblem
-    from tngd_hw.studies.cross_validation import ValidationCase
+    from tngd_hw.studies.agreement.cross_validation import ValidationCase
 
     A = read_matrix(matrix)
     b = np.ones(len(A)) if right is None else read_right_hand_side(right)

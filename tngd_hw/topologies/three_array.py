@@ -18,7 +18,7 @@ The damping resistors are programmed for every problem, as lambda changes in tra
 which range, is :mod:`tngd_hw.hardware.damping`.
 
 Two stages of finite bandwidth in the loop make it a filter of third order: it oscillates when the loop is faster than
-the stages, whose bandwidth is GBW over their noise gain (:mod:`tngd_hw.studies.stability_map`).  Slower loops are
+the stages, whose bandwidth is GBW over their noise gain (:mod:`tngd_hw.studies.stability.map`).  Slower loops are
 stable: larger capacitors, or faster amplifiers.
 
 Resistors in the three arrays: a die has m (m + 2 N); H is block-diagonal for losses of single samples, only its

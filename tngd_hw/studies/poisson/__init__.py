@@ -1,0 +1,1 @@
+"""A physics-informed network: ``python -m tngd_hw.studies.poisson.curves OUT``."""

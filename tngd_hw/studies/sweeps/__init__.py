@@ -1,0 +1,1 @@
+"""``tngd-hw study``: one quantity swept, every finished cell kept in one file, tables and figures of the result."""
