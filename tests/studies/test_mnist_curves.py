@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from real_data import needs_data
 
+from tngd_hw import MisuseError
 from tngd_hw.studies.curves.curves import Curve, curves_of
 from tngd_hw.studies.mnist.curves import curve_figure, main, run_cells
 from tngd_hw.studies.mnist.runs import GROUPS
-from tngd_hw.studies.mnist.time import time_figure, timing_of
+from tngd_hw.studies.mnist.time import analog_step_seconds, digital_step_seconds, time_figure, timing_of
 from tngd_hw.tasks import MNIST_FILES
 from tngd_hw.training import AnalogStart
 
@@ -59,6 +60,16 @@ def test_time_is_measured_on_a_core_and_estimated_by_the_timing_model():
     assert measured[-1] == pytest.approx(4.0)
     assert modelled[-1] == pytest.approx(20 * found["total_s"])
     assert control[-1] == pytest.approx(0.2)
+
+
+def test_time_of_a_step_is_that_of_whole_runs():
+    """Twice a control's run of 3 s with steps of 10 ms: (17 - 3) s/100 more a step; the median of three seeds."""
+    analog, control = GROUPS["adam"][0], GROUPS["adam"][1]
+    cells = {(analog.name, seed): {"cpu_seconds": cpu} for seed, cpu in enumerate((17.0, 90.0, 5.0))}
+    cells |= {(control.name, seed): {"cpu_seconds": 3.0} for seed in range(3)}
+    assert analog_step_seconds(cells, analog, control, 0.01, 100) == pytest.approx(0.15)
+    with pytest.raises(MisuseError, match="it has a device"):
+        digital_step_seconds(analog, None)  # pyright: ignore[reportArgumentType] - refused before it is looked at
 
 
 @needs_data(*MNIST_FILES)

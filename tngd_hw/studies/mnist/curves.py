@@ -20,7 +20,7 @@ from tngd_hw.storage import write_json
 from tngd_hw.studies.curves.cells import curve_parser, kept_cells
 from tngd_hw.studies.curves.curves import Curve, curves_of, draw_curves
 from tngd_hw.studies.mnist.runs import GROUPS, MnistRun, train_run
-from tngd_hw.studies.mnist.time import measured_step_seconds, time_figure, timing_of
+from tngd_hw.studies.mnist.time import Cells, analog_step_seconds, digital_step_seconds, time_figure, timing_of
 from tngd_hw.tasks import MNIST_FILES, mnist_task, obtain_data
 from tngd_hw.training import TrainingRecord
 
@@ -79,13 +79,18 @@ _TITLES = {
 }
 
 
-def _draw_times(curves: Sequence[Curve], window: int, out: Path, data_dir: str | None) -> dict[str, Any]:
+def _draw_times(curves: Sequence[Curve], cells: Cells, window: int, out: Path, data_dir: str | None) -> Any:
     """Fig. 3 against time; the runs' first is TNGD at 50 tau, their second Adam."""
     runs, task = GROUPS["adam"], mnist_task(data_dir=data_dir, dtype=torch.float32)
-    measured = [measured_step_seconds(run, task) for run in runs]
-    timing = timing_of(measured[1], 50.0)
-    save_figure(time_figure(curves, measured, timing["total_s"], window), out / "adam_time.png")
-    return {**timing, "measured_step_s": {run.name: each for run, each in zip(runs, measured, strict=True)}}
+    measured = {run.name: digital_step_seconds(run, task) for run in runs if run.schedule is None}
+    adam, steps = runs[1], len(curves[0].loss[0])
+    for run in runs:
+        if run.schedule is not None:
+            measured[run.name] = analog_step_seconds(cells, run, adam, measured[adam.name], steps)
+    timing = timing_of(measured[adam.name], 50.0)
+    each = [measured[run.name] for run in runs]
+    save_figure(time_figure(curves, each, timing["total_s"], window), out / "adam_time.png")
+    return {**timing, "measured_step_s": measured}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             summary["figures"][name] = [curve.to_dict(window) for curve in curves]
             save_figure(curve_figure(curves, _TITLES[name], window), given.out / f"{name}.png")
             if name == "adam":
-                summary["timing"] = _draw_times(curves, window, given.out, given.data_dir)
+                summary["timing"] = _draw_times(curves, found, window, given.out, given.data_dir)
         write_json(given.out / "summary.json", summary)
     except TngdError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,30 +13,34 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from tngd_hw.cost import PAPER_DIGITAL_RATIO, TimingModel, UpdateSize
+from tngd_hw.outcome import MisuseError
 from tngd_hw.report.style import styled, tidy
 from tngd_hw.studies.curves.curves import Curve, curve_colour
-from tngd_hw.studies.mnist.runs import BATCH_SIZE, DAMPING, MnistRun
+from tngd_hw.studies.mnist.runs import BATCH_SIZE, MnistRun
 from tngd_hw.tasks import ClassificationTask
-from tngd_hw.training import TNGD, RelaxedDevice, gradient_step
-from tngd_hw.training.method import Batch
+from tngd_hw.training import gradient_step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["MNIST_UPDATE", "measured_step_seconds", "time_figure", "timing_of"]
+__all__ = ["MNIST_UPDATE", "Cells", "analog_step_seconds", "digital_step_seconds", "time_figure", "timing_of"]
+
+Cells = Mapping[tuple[str, int], Mapping[str, Any]]
+"""By name of the run and seed."""
 
 MNIST_UPDATE = UpdateSize(parameters=37_434, batch_size=BATCH_SIZE, outputs=10)
 
 
-def measured_step_seconds(run: MnistRun, task: ClassificationTask, *, steps: int = 25) -> float:
-    """Median processor time of an update on one thread, data and evaluation apart.  Cost: ``steps`` updates."""
+def digital_step_seconds(run: MnistRun, task: ClassificationTask, *, steps: int = 25) -> float:
+    """Median processor time of an update of a control on one thread, data and evaluation apart.
+
+    Raises:
+        MisuseError: A run with a device: its steps take more and more products, so that the first ones tell too little.
+    """
+    if run.schedule is not None:
+        raise MisuseError(f"run = {run.name!r}: it has a device; analog_step_seconds takes the time of its whole runs")
     network, loss = task.make_network(0), nn.CrossEntropyLoss()
-    if run.schedule is None:
-        plain = run.optimizer.factory(run.lr)(network.parameters())
-        update: Callable[[Batch], object] = functools.partial(gradient_step, network, plain, loss)
-    else:
-        optimizer = TNGD(network.parameters(), RelaxedDevice(run.schedule), lr=run.lr, damping=DAMPING)
-        update = functools.partial(optimizer.update, network, loss)
+    optimizer = run.optimizer.factory(run.lr)(network.parameters())
     seconds: list[float] = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -45,11 +48,22 @@ def measured_step_seconds(run: MnistRun, task: ClassificationTask, *, steps: int
         with threadpool_limits(1):
             for batch in task.minibatches(BATCH_SIZE, steps, 0):
                 begun = time.process_time()
-                update(batch)
+                gradient_step(network, optimizer, loss, batch)
                 seconds.append(time.process_time() - begun)
     finally:
         torch.set_num_threads(threads)
     return median(seconds)
+
+
+def analog_step_seconds(cells: Cells, run: MnistRun, control: MnistRun, control_step_s: float, steps: int) -> float:
+    """Mean processor time of an update over whole runs, the median of the seeds.
+
+    Every run has the data, the evaluations and the length of the control with the same seed, so the difference of the
+    two processor times is that of their updates.
+    """
+    seeds = [seed for name, seed in cells if name == run.name]
+    more = [cells[run.name, seed]["cpu_seconds"] - cells[control.name, seed]["cpu_seconds"] for seed in seeds]
+    return control_step_s + median(more) / steps
 
 
 def timing_of(adam_step_s: float, duration_tau: float) -> dict[str, float]:
