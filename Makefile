@@ -83,6 +83,7 @@ reproduce: $(READY) ngspice
 	@mkdir -p results/reproduce
 	$(BIN)/python -m tngd_hw.studies.mnist.curves results/reproduce/mnist --figures adam --epochs 10
 	$(BIN)/python -m tngd_hw.studies.mnist.curves results/reproduce/mnist_epoch --figures time delay noise noise_at_50_tau
+	$(BIN)/python -m tngd_hw.studies.mnist.noise_forms results/reproduce/noise_forms
 	$(BIN)/python -m tngd_hw.studies.mnist.tuned results/reproduce/mnist_tuned
 	$(BIN)/python -m tngd_hw.studies.scaling.runtime results/reproduce/runtime_scaling
 	$(BIN)/tngd-hw study training --chips 2 --resume --out results/reproduce/training
