@@ -33,10 +33,14 @@ def test_runs_are_told_apart_by_more_than_their_names_and_delays_keep_the_state(
 
 def test_the_moving_mean_is_over_the_last_losses_only():
     loss = np.array([[4.0, 2.0, 3.0, 7.0], [1.0, 1.0, 1.0, np.nan]])
-    smooth = Curve("x", loss, (0.5, 0.5), (1.0, 1.0), 0.0).smoothed(2)
-    assert smooth[0].tolist() == [4.0, 3.0, 2.5, 5.0]
-    assert smooth[1, :3].tolist() == [1.0, 1.0, 1.0]
-    assert math.isnan(smooth[1, 3])
+    curve = Curve("x", loss, (0.5, 0.5), (1.0, 1.0), 0.0)
+    assert curve.smoothed(2)[0].tolist() == [4.0, 2.0, 3.0, 5.0]  # of no more than the last quarter, and one
+    assert curve.smoothed(1)[0].tolist() == [4.0, 2.0, 3.0, 7.0]
+    assert curve.smoothed(2)[1, :3].tolist() == [1.0, 1.0, 1.0]
+    assert math.isnan(curve.smoothed(2)[1, 3])
+    assert (
+        Curve("x", loss[:1], (0.5,), (1.0,), 0.0).to_dict(4)["final_loss_mean"] == 4.0
+    )  # the end has its whole window
 
 
 def test_a_figure_names_every_run_with_its_accuracy():

@@ -42,15 +42,15 @@ class Curve:
     cpu_seconds: tuple[float, ...] = ()
 
     def smoothed(self, window: int) -> _Floats:
-        """Mean of the last ``window`` losses (fewer at the start) at every step and seed."""
+        """Mean of the last ``window`` losses, of no more than the last quarter, at every step and seed."""
         sums = np.cumsum(np.insert(self.loss, 0, 0.0, axis=1), axis=1)
-        steps = self.loss.shape[1]
-        means = [(sums[:, k] - sums[:, max(k - window, 0)]) / min(k, window) for k in range(1, steps + 1)]
+        widths = [min(window, 1 + k // 4) for k in range(1, self.loss.shape[1] + 1)]
+        means = [(sums[:, k] - sums[:, k - width]) / width for k, width in enumerate(widths, 1)]
         return np.stack(means, axis=1)
 
     def to_dict(self, window: int) -> dict[str, Any]:
         """For the summary: the end of the curve, mean and standard deviation over the seeds."""
-        end = self.smoothed(window)[:, -1]
+        end = self.loss[:, -window:].mean(axis=1)
         spread = float(end.std(ddof=1)) if len(end) > 1 else None
         return {
             "run": self.name,

@@ -62,7 +62,7 @@ def curve_figure(curves: Sequence[Curve], title: str, window: int) -> Figure:
         draw_curves(axes, curves, window, labels)
         axes.set_xscale("log")
         axes.set_title(
-            f"{title}\nmean of the last {window} mini-batches; mean and standard deviation over "
+            f"{title}\nmean of up to {window} mini-batches; mean and standard deviation over "
             f"{len(curves[0].loss)} seeds"
         )
         tidy(axes)

@@ -160,7 +160,7 @@ def forms_figure(curves: Mapping[FormRun, Curve], window: int) -> Figure:
         charts[0, 0].set_ylim(0, 4.0)
         seeds = len(next(iter(curves.values())).loss)
         figure.suptitle(
-            f"MNIST, injected noise in three forms, batches of {BATCH_SIZE}: mean of the last {window} mini-batches,\n"
+            f"MNIST, injected noise in three forms, batches of {BATCH_SIZE}: mean of up to {window} mini-batches,\n"
             f"mean and standard deviation over {seeds} seeds; in the legends the final held-out accuracy",
             fontsize=10,
         )

@@ -78,7 +78,7 @@ def time_figure(curves: Sequence[Curve], step_s: Sequence[float], estimated_s: f
     from matplotlib.figure import Figure
 
     with styled():
-        figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+        figure = Figure(figsize=(7.5, 5.4), layout="constrained")
         axes = figure.subplots()
         for k, curve in enumerate(curves):
             mean = curve.smoothed(window).mean(axis=0)
@@ -92,9 +92,9 @@ def time_figure(curves: Sequence[Curve], step_s: Sequence[float], estimated_s: f
         axes.set(xscale="log", xlabel="time on one core [s]", ylabel="cross-entropy [nat]")
         axes.set_ylim(0, None)
         axes.set_title(
-            f"MNIST: loss against time, mean of the last {window} mini-batches\n"
+            f"MNIST: loss against time, mean of up to {window} mini-batches\n"
             "timing model: twice an Adam step, upload of J, H and J^T, relaxation, readout"
         )
         tidy(axes)
-        axes.legend(fontsize=8, loc="lower left")
+        figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     return figure

@@ -72,7 +72,7 @@ def qa_figure(curves: Sequence[Curve], rows: Sequence[Mapping[str, Any]], window
         right.plot([], [], "s", color="0.4", label="F1")
         right.set(xlabel="held-out score [%]", yticks=[-k for k in range(len(rows))], xlim=(-1, None))
         right.set_yticklabels([str(row["run"]) for row in rows])
-        title = f"mean of the last {window} mini-batches; mean and standard deviation over {len(curves[0].loss)} seeds"
+        title = f"mean of up to {window} mini-batches; mean and standard deviation over {len(curves[0].loss)} seeds"
         figure.suptitle(f"Question answering with LoRA: {title}", fontsize=10)
         for axes in (left, right):
             tidy(axes)
