@@ -236,3 +236,6 @@ def test_readings_that_the_converter_cannot_take() -> None:
     for quantity in ("adc.aperture_s", "adc.skew_s_dtod", "adc.jitter_s_std"):
         with pytest.raises(MisuseError, match="timing of the ADC apart"):
             replace(mismatch_study(), quantity=quantity, values=(1e-9,))
+        field = quantity.removeprefix("adc.")
+        with pytest.raises(MisuseError, match=rf"^hardware\.{quantity} = 1e-09: .* set it to 0"):
+            replace(mismatch_study(), hardware=spec(adc={field: 1e-9}))

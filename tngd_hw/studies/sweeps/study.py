@@ -92,6 +92,7 @@ class Study:
             _check_number("duration_tau", self.duration_tau, above=0.0)
         _check_number("spacing_tau", self.spacing_tau, above=0.0)
         _check_number("kappa", self.kappa, least=0.0)
+        self._check_timing()
         self._check_values()
 
     @property
@@ -103,12 +104,21 @@ class Study:
         """The hardware of one value of the sweep."""
         return self.hardware if self.run_quantity else with_hardware_value(self.hardware, self.quantity, value)
 
-    def _check_values(self) -> None:
+    def _check_timing(self) -> None:
+        why = "a study reads every channel at the time of the reading"
         if self.quantity in _TIMING:
             raise MisuseError(
-                f"quantity = {self.quantity!r}: a study reads every channel at the time of the reading, the timing of "
-                "the ADC apart; sweep duration_tau, or run tngd_hw.solve with such an ADC"
+                f"quantity = {self.quantity!r}: {why}, the timing of the ADC apart; sweep duration_tau, or run "
+                "tngd_hw.solve with such an ADC"
             )
+        adc = self.hardware.adc
+        for name, value in zip(_TIMING, (adc.aperture_s, adc.skew_s_dtod, adc.jitter_s_std), strict=True):
+            if value != 0:
+                raise MisuseError(
+                    f"hardware.{name} = {value!r}: {why}; set it to 0, or run tngd_hw.solve with such an ADC"
+                )
+
+    def _check_values(self) -> None:
         for value in self.values:
             if not _is_number(value):
                 raise MisuseError(f"values: {value!r} is no finite number")
