@@ -28,6 +28,15 @@ def test_forms_of_one_matrix_train_alike() -> None:
     assert run_plan(plan(Form.DUAL, duration_tau=1.0)).loss[1] != pytest.approx(losses[Form.DUAL][1], rel=1e-3)
 
 
+def test_both_forms_of_kfac_are_one_filter_and_the_dual_one_needs_a_chip_of_fewer_nodes() -> None:
+    """64-32-10 and a batch of 4: 65 nodes for the inputs of the first layer, or 32 for the outputs."""
+    forms = (Form.KFAC, Form.KFAC_DUAL)
+    factor, dual = (run_plan(plan(form, duration_tau=5.0)).loss for form in forms)
+    assert factor == pytest.approx(dual, rel=1e-6)
+    task = plan(Form.KFAC).make_task()
+    assert [plan(form).method(task).solver.chip.nodes for form in forms] == [65, 32]
+
+
 @pytest.mark.parametrize("form", [Form.BLOCKS, Form.KFAC])
 def test_forms_by_layer_train(form: Form) -> None:
     seen: list[int] = []

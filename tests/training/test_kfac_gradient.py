@@ -233,3 +233,17 @@ def test_what_fails_is_named():
     for method in (KFACChip(solver()), KFACMethod()):
         with pytest.raises(MisuseError, match="damping = 0"):
             method.natural_gradient(model, LOSS, batch, damping=0.0)
+
+
+def test_drawn_targets_are_drawn_anew_at_every_step_and_alike_on_chip_and_computer():
+    model, batch = small_case()
+    options = {"fisher": Fisher.MONTE_CARLO, "samples": 2}
+    method = KFACMethod(seed=3, **options)
+    first, second, again = (
+        method.natural_gradient(model, LOSS, batch, damping=DAMPING, step=step).direction for step in (0, 1, 0)
+    )
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, second, rtol=1e-3)
+    chip = KFACChip(solver(t=2000.0, seed=3), **options)
+    found = chip.natural_gradient(model, LOSS, batch, damping=DAMPING, step=1)
+    torch.testing.assert_close(found.direction, second, rtol=1e-6, atol=1e-9)

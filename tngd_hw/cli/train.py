@@ -28,7 +28,8 @@ def train(
         typer.Option(
             metavar="NAME",
             help="What stands on the chip: dual, dual-output (batch * d_z nodes), primal (one node a parameter), "
-            "blocks, kfac; or without a circuit: device (one node a parameter, perfect), arrays (imperfect J, H, J^T).",
+            "blocks, kfac, kfac-dual (as few nodes as the batch has rows); or without a circuit: device (one node a "
+            "parameter, perfect), arrays (imperfect J, H, J^T).",
         ),
     ] = "dual",
     optimizer: Annotated[str, typer.Option(metavar="NAME", help="tngd or tngd-adam.")] = "tngd",

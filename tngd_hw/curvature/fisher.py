@@ -26,17 +26,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tngd_hw.curvature.any_gradient import factors_dual_problem
 from tngd_hw.curvature.forward import check_pair
 from tngd_hw.curvature.ggn import GGNFactors
 from tngd_hw.curvature.jacobian import output_jacobian
 from tngd_hw.curvature.loss_hessian import loss_factors
-from tngd_hw.outcome import MisuseError
+from tngd_hw.curvature.monte_carlo import check_has_distribution, drawn_scores
 from tngd_hw.random import stream
 from tngd_hw.topologies import DualProblem
 
@@ -123,12 +121,12 @@ def fisher_factors(
     factors = GGNFactors(J=J, H=known.H, S=known.S, r=known.r, u=known.u, loss=known.loss)
     match kind:
         case Fisher.TRUE:
-            _check_has_distribution(loss, kind)
+            check_has_distribution(loss, kind.value)
             return _made(kind, factors, factors.whitened_jacobian(), factors.u)
         case Fisher.MONTE_CARLO:
-            _check_has_distribution(loss, kind)
+            check_has_distribution(loss, kind.value)
             generator = stream(seed, "fisher.monte_carlo", use=use)
-            return _made(kind, factors, _rows(_drawn_scores(loss, outputs, samples, generator), J), None)
+            return _made(kind, factors, _rows(drawn_scores(loss, outputs, samples, generator), J), None)
         case Fisher.EMPIRICAL:
             scores = math.sqrt(len(outputs)) * factors.r.reshape(len(outputs), 1, -1)
             return _made(kind, factors, _rows(scores, J), torch.full_like(outputs[:, 0], 1 / math.sqrt(len(outputs))))
@@ -142,31 +140,3 @@ def _rows(scores: Tensor, J: Tensor) -> Tensor:
     """Row (i, s) is scores[i, s] times the rows of sample i; scores is (batch, M, d_z), the result (batch * M, N)."""
     batch_size, _, d_z = scores.shape
     return torch.bmm(scores, J.reshape(batch_size, d_z, -1)).reshape(-1, J.shape[1])
-
-
-def _drawn_scores(loss: object, outputs: Tensor, samples: int, generator: np.random.Generator) -> Tensor:
-    """dl/dz at drawn targets over sqrt(batch M), shape (batch, M, d_z); draws outer in the stream, so M extends it."""
-    if samples < 1:
-        raise MisuseError(f"samples = {samples}: the Monte Carlo Fisher needs at least one draw for every sample")
-    batch_size, d_z = outputs.shape
-    weight = 1 / math.sqrt(batch_size * samples)
-    if isinstance(loss, nn.MSELoss):  # s = (2/d_z)(z - y) with y - z of variance d_z/2
-        normal = torch.from_numpy(generator.standard_normal((samples, batch_size, d_z))).to(outputs.device)
-        return (-weight * math.sqrt(2 / d_z)) * normal.transpose(0, 1)
-    uniform = torch.from_numpy(generator.random((samples, batch_size, 1))).to(outputs.device)
-    p = torch.softmax(outputs, dim=1)
-    labels = (uniform >= p.cumsum(dim=1)[:, :-1]).sum(dim=2)
-    return weight * (p[:, None, :] - functional.one_hot(labels, d_z).transpose(0, 1))
-
-
-def _check_has_distribution(loss: object, kind: Fisher) -> None:
-    """A subclass with its own ``forward`` is another loss, so it does not count."""
-    for known in (nn.CrossEntropyLoss, nn.MSELoss):
-        if isinstance(loss, known) and type(loss).forward is known.forward:
-            return
-    name = getattr(loss, "__name__", type(loss).__name__)
-    raise MisuseError(
-        f"loss {name} names no distribution, so its {kind.value} Fisher matrix is not defined here: use "
-        "torch.nn.CrossEntropyLoss() (softmax) or torch.nn.MSELoss() (Gaussian), or the Gauss-Newton matrix of "
-        "ggn_factors, or Fisher.EMPIRICAL"
-    )

@@ -34,8 +34,10 @@ from tngd_hw.curvature.kfac_block import KFACBlock, KFACDamping, KFACRows
 from tngd_hw.curvature.kfac_layers import KFACLayer, LayerPass, Moment, check_pass, kfac_layers, recorded_pass
 from tngd_hw.curvature.loss_factors import LossFactors
 from tngd_hw.curvature.loss_hessian import loss_factors
+from tngd_hw.curvature.monte_carlo import check_has_distribution, drawn_scores
 from tngd_hw.curvature.parameters import trainable_parameters
 from tngd_hw.outcome import MisuseError
+from tngd_hw.random import stream
 
 __all__ = ["KFACFactors", "LayerTrace", "kfac_factors", "trace_layers"]
 
@@ -90,6 +92,9 @@ def kfac_factors(
     batch: tuple[Tensor, Tensor],
     *,
     fisher: Fisher = Fisher.TRUE,
+    samples: int = 1,
+    seed: int = 0,
+    use: int = 0,
 ) -> KFACFactors:
     """Kronecker factors of ``loss(model(inputs), targets)``, and its gradient layer by layer.
 
@@ -102,17 +107,21 @@ def kfac_factors(
         loss: See :func:`tngd_hw.curvature.loss_factors`.
         batch: inputs, shape (batch, ...), and targets, shape (batch, ...).
         fisher: TRUE: the Gauss-Newton matrix, which is the true Fisher for softmax cross-entropy and squared error.
-            EMPIRICAL: gradients of the data's own targets; a single reverse pass.
+            EMPIRICAL: gradients of the data's own targets; a single reverse pass.  MONTE_CARLO: of drawn targets.
+        samples: M, draws a sample of the batch; Monte Carlo only.
+        seed: Seed of the draws; Monte Carlo only.
+        use: Number of the step, so that every step draws anew; Monte Carlo only.
 
     Raises:
         MisuseError: What ``ggn_operator`` refuses; by name a layer of another kind, tied parameters, a layer that runs
-            twice or not at all or whose rows are shared between samples; Fisher.MONTE_CARLO.
+            twice or not at all or whose rows are shared between samples; of Monte Carlo a loss without a distribution,
+            samples below 1.
 
-    Cost: three forward and d_z + 1 reverse passes (empirical: two), one more where a layer has fewer rows than d_A;
-    rows d_A^2 and rows d_z d_G^2 a layer; memory
-    8 (d_A^2 + d_G^2) bytes a layer, d_A of an Embedding being its number of tokens.
+    Cost: three forward and d_z + 1 reverse passes (empirical: two; Monte Carlo: M + 1), one more where a layer has
+    fewer rows than d_A; rows d_A^2 and rows d_z d_G^2 a layer; memory 8 (d_A^2 + d_G^2) bytes a layer, d_A of an
+    Embedding being its number of tokens.
     """
-    trace = trace_layers(model, loss, batch, fisher)
+    trace = trace_layers(model, loss, batch, fisher, samples=samples, seed=seed, use=use)
     gradients = trace.gradients()
     Gs = trace.output_factors()
     blocks = [_block(*each, gradients) for each in zip(trace.layers, trace.passes, Gs, trace.rows(), strict=True)]
@@ -129,7 +138,8 @@ class LayerTrace:
         outputs: Of the model, with their graph.
         parameters: Copies of the trainable parameters, by name.
         known: The loss at the outputs.
-        fisher: Which curvature.
+        roots: Weights of the outputs, shape (batch, d_z, columns), whose outer products sum to the output-space
+            curvature.
         moment: What is kept of second moments.
     """
 
@@ -138,7 +148,7 @@ class LayerTrace:
     outputs: Tensor
     parameters: dict[str, Tensor]
     known: LossFactors
-    fisher: Fisher
+    roots: Tensor
     moment: Moment
 
     def gradients(self) -> dict[str, Tensor]:
@@ -160,10 +170,10 @@ class LayerTrace:
 
     def output_factors(self) -> list[Tensor]:
         """G of every layer, or its diagonal.  Cost: one reverse pass a column of the roots."""
-        places, roots = [each.output for each in self.passes], _roots(self.known, self.fisher)
+        places = [each.output for each in self.passes]
         sums: list[Tensor | None] = [None] * len(self.layers)
-        for c in range(roots.shape[2]):
-            for k, gradient in enumerate(self._pulled(places, roots[:, :, c])):
+        for c in range(self.roots.shape[2]):
+            for k, gradient in enumerate(self._pulled(places, self.roots[:, :, c])):
                 product, total = self.moment.sum(self.layers[k].output_rows(gradient)), sums[k]
                 sums[k] = product if total is None else total + product
         return [total for total in sums if total is not None]
@@ -182,10 +192,16 @@ def trace_layers(
     batch: tuple[Tensor, Tensor],
     fisher: Fisher,
     moment: Moment = Moment.MATRIX,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    use: int = 0,
 ) -> LayerTrace:
     """The passes behind :func:`kfac_factors`; arguments and errors are its.  Cost: three forward passes."""
-    if fisher not in (Fisher.TRUE, Fisher.EMPIRICAL):
-        raise MisuseError(f"fisher = {fisher}: K-FAC here takes Fisher.TRUE, without drawing, or Fisher.EMPIRICAL")
+    if not isinstance(fisher, Fisher):  # pyright: ignore[reportUnnecessaryIsInstance] - callers need not be typed
+        raise MisuseError(f"fisher = {fisher}: expected Fisher.TRUE, MONTE_CARLO or EMPIRICAL")
+    if fisher is Fisher.MONTE_CARLO:
+        check_has_distribution(loss, fisher.value)
     inputs, targets = check_pair(batch)
     trainable = trainable_parameters(model)
     check_inputs(inputs, next(iter(trainable.values())).dtype)
@@ -194,8 +210,16 @@ def trace_layers(
     parameters = {name: p.detach().clone().requires_grad_() for name, p in trainable.items()}
     outputs = forward_pass(model, parameters | constants(model, parameters), inputs)
     known = loss_factors(loss, outputs, targets)
+    match fisher:
+        case Fisher.TRUE:
+            roots = known.S
+        case Fisher.EMPIRICAL:
+            roots = math.sqrt(len(known.H)) * known.r.reshape(*known.H.shape[:2], 1)
+        case Fisher.MONTE_CARLO:
+            generator = stream(seed, "fisher.monte_carlo", use=use)
+            roots = drawn_scores(loss, outputs, samples, generator).mT
     outputs, passes = _recorded(model, layers, parameters, inputs, moment)
-    return LayerTrace(layers, passes, outputs, parameters, known, fisher, moment)
+    return LayerTrace(layers, passes, outputs, parameters, known, roots, moment)
 
 
 def _recorded(
@@ -215,14 +239,6 @@ def _recorded(
     for layer, seen, one in zip(layers, passes, alone, strict=True):
         check_pass(layer, seen, one, outputs)
     return outputs, passes
-
-
-def _roots(known: LossFactors, fisher: Fisher) -> Tensor:
-    """Weights of the outputs, shape (batch, d_z, columns), whose outer products sum to the output-space curvature."""
-    if fisher is Fisher.TRUE:
-        return known.S
-    batch_size, d_z, _ = known.H.shape
-    return math.sqrt(batch_size) * known.r.reshape(batch_size, d_z, 1)
 
 
 def _block(

@@ -121,15 +121,19 @@ class KFACMethod:
     Attributes:
         rule: Where lambda is added.
         fisher: Which curvature (see :func:`tngd_hw.curvature.kfac_factors`).
+        samples: Draws a sample of the batch, of Fisher.MONTE_CARLO.
+        seed: Of the draws; every step draws anew.
     """
 
     rule: KFACDamping = KFACDamping.FACTORED
     fisher: Fisher = Fisher.TRUE
+    samples: int = 1
+    seed: int = 0
 
     def natural_gradient(
         self, model: nn.Module, loss: Loss, batch: Batch, *, damping: float, state: Tensor | None = None, step: int = 0
     ) -> DigitalGradient:
-        """Fill ``p.grad``; ``state`` and ``step`` are not used.
+        """Fill ``p.grad``; ``state`` is not used.
 
         Raises:
             MisuseError: What ``kfac_factors`` refuses, a damping not above 0.
@@ -137,8 +141,8 @@ class KFACMethod:
 
         Cost: that of ``kfac_factors``, and of a ``KFACBlock.solve`` a layer.
         """
-        del state, step
-        factors = kfac_factors(model, loss, batch, fisher=self.fisher)
+        del state
+        factors = kfac_factors(model, loss, batch, fisher=self.fisher, samples=self.samples, seed=self.seed, use=step)
         direction = factors.direction(damping, self.rule)
         fill_gradients(model, direction)
         return DigitalGradient(factors.loss, direction, factors.gradient(), factors.product)
@@ -155,6 +159,7 @@ class KFACChip:
         solver: Die, engine, analog time, noise; ``start`` ZERO.
         fisher: Which curvature (see :func:`tngd_hw.curvature.kfac_factors`).
         form: What stands on the chip for A.
+        samples: Draws a sample of the batch, of Fisher.MONTE_CARLO; their seed is the solver's.
 
     Raises:
         MisuseError: Another start.
@@ -163,6 +168,7 @@ class KFACChip:
     solver: AnalogSolver
     fisher: Fisher = Fisher.TRUE
     form: KFACForm = KFACForm.FACTOR
+    samples: int = 1
 
     def __post_init__(self) -> None:
         if self.solver.start is not AnalogStart.ZERO:
@@ -184,7 +190,8 @@ class KFACChip:
         program and an engine run a right-hand side.
         """
         del state
-        factors = kfac_factors(model, loss, batch, fisher=self.fisher)
+        seed = self.solver.seed
+        factors = kfac_factors(model, loss, batch, fisher=self.fisher, samples=self.samples, seed=seed, use=step)
         solves = tuple(
             kfac_solve(self.solver, block, damping=damping, step=step, number=number, form=self.form)
             for number, block in enumerate(factors.blocks)

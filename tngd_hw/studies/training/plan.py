@@ -27,6 +27,7 @@ from tngd_hw.training import (
     DualChip,
     DualForm,
     KFACChip,
+    KFACForm,
     LevenbergMarquardt,
     NaturalGradientMethod,
     NaturalGradientOptimizer,
@@ -48,13 +49,14 @@ class TaskName(enum.Enum):
 
 
 class Form(enum.Enum):
-    """What stands on the chip: dual forms of batch * d_z nodes, one node a parameter, layers, K-FAC factors."""
+    """What stands on the chip: dual forms of batch * d_z nodes, one node a parameter, layers, K-FAC."""
 
     DUAL = "dual"
     DUAL_OUTPUT = "dual-output"
     PRIMAL = "primal"
     BLOCKS = "blocks"
     KFAC = "kfac"
+    KFAC_DUAL = "kfac-dual"
     DEVICE = "device"
     ARRAYS = "arrays"
 
@@ -162,8 +164,8 @@ class TrainingPlan:
                 return PrimalChip(self._solver(count, outputs=self._rows(task)))
             case Form.BLOCKS:
                 return BlockChip(self._solver(self._rows(task)))
-            case Form.KFAC:
-                return KFACChip(self._solver(self._largest_factor(task)))
+            case Form.KFAC | Form.KFAC_DUAL:
+                return KFACChip(self._solver(self._largest_factor(task)), form=_KFAC_FORMS[self.form])
 
     def _rows(self, task: ClassificationTask) -> int:
         """batch * d_z."""
@@ -172,7 +174,9 @@ class TrainingPlan:
     def _largest_factor(self, task: ClassificationTask) -> int:
         batch = next(iter(task.minibatches(self.batch_size, 1, self.seed)))
         factors = kfac_factors(task.make_network(self.seed), nn.CrossEntropyLoss(), batch)
-        return max(max(block.A.shape[0], block.G.shape[0]) for block in factors.blocks)
+        dual = self.form is Form.KFAC_DUAL
+        inputs = [len(b.A) if b.rows is None or not dual else len(b.rows.a) for b in factors.blocks]
+        return max(*inputs, *(len(b.G) for b in factors.blocks))
 
     def _solver(self, nodes: int, outputs: int | None = None) -> AnalogSolver:
         outputs = outputs if self.topology == "three_array" else None
@@ -183,6 +187,7 @@ class TrainingPlan:
         )  # fmt: skip
 
 
+_KFAC_FORMS = {Form.KFAC: KFACForm.FACTOR, Form.KFAC_DUAL: KFACForm.DUAL}
 _DUAL_FORMS = {Form.DUAL: DualForm.SYMMETRIC, Form.DUAL_OUTPUT: DualForm.OUTPUT}
 
 
