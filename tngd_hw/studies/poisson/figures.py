@@ -107,7 +107,7 @@ def _draw_map(figure: Figure, axes: Axes, errors: Sequence[Sequence[float]]) -> 
     axes.set(xlabel="damping λ", ylabel="analog time t [tau]", title="perfect parts: final " + _ERROR)
     axes.set_xlim(-0.5, len(MAP_DAMPINGS) - 0.5)
     axes.set_ylim(-0.5, len(MAP_TIMES) - 0.5)
-    axes.legend(fontsize=9, loc="upper left")
+    axes.legend(fontsize=9, loc="upper right", bbox_to_anchor=(1.0, -0.11))
     figure.colorbar(image, ax=axes, label="log10 of the error")
 
 

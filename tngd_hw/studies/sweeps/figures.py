@@ -137,6 +137,10 @@ def _scales(charts: Sequence[Axes], study: Study, series: Sequence[Series]) -> N
             chart.set_xscale("log")
 
 
+_HANDLE_INCH, _LETTER_INCH = 0.65, 0.075
+"""Of an entry of a legend: line and gap, and a letter of its text."""
+
+
 def _legend(figure: Figure, charts: Sequence[Axes], study: Study) -> None:
     held = next((chart for chart in charts if chart.get_legend_handles_labels()[0]), None)
     dies = f"{study.chips} chip{'s' if study.chips > 1 else ''} × {study.repetitions} matrices"
@@ -144,7 +148,10 @@ def _legend(figure: Figure, charts: Sequence[Axes], study: Study) -> None:
     second = "line: median, band: 10 % to 90 %, red: share of the chips without a usable answer"
     figure.suptitle(f"{first}\n{second}", fontsize=11)
     if held is not None:
-        figure.legend(*held.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+        handles, labels = held.get_legend_handles_labels()
+        entry_inch = _HANDLE_INCH + _LETTER_INCH * max(len(label) for label in labels)
+        columns = max(1, min(4, int(figure.get_figwidth() / entry_inch)))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _wrapped(text: str) -> str:
