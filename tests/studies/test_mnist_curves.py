@@ -27,7 +27,8 @@ def test_runs_are_told_apart_by_more_than_their_names_and_delays_keep_the_state(
     # The two names for one run: t = 5 with a delay of 0, and t = 50 without noise, are in two figures each.
     for run in runs.values():
         if run.schedule is not None:
-            expected = AnalogStart.PREVIOUS if run.schedule.delay_tau else AnalogStart.GRADIENT
+            keeps = run.schedule.delay_tau > 0 or "state kept" in run.name
+            expected = AnalogStart.PREVIOUS if keeps else AnalogStart.GRADIENT
             assert run.schedule.start is expected
 
 

@@ -2,7 +2,8 @@
 
 Paper (arXiv 2405.13817, App. E.1): batches of 64, TNGD eta = 0.01, lambda = 0.01, Adam 1e-3.  Where it is silent: a
 device without delay is reset to the gradient at every step (so t = 0 is SGD), one with a delay keeps its state
-(Appendix B); one readout; no injected noise but in the noise figure.  "Exact NGD" is a relaxation of 20/lambda.
+(Appendix B), and so does the control "state kept, no delay", which tells the two apart; one readout; no injected noise
+but in the noise figure.  "Exact NGD" is a relaxation of 20/lambda.
 """
 
 from __future__ import annotations
@@ -63,8 +64,10 @@ class MnistRun:
         return {"optimizer": self.optimizer.value, "lr": self.lr, "schedule": plan, "batch_size": BATCH_SIZE}
 
 
-def _analog(name: str, duration_tau: float, *, delay_tau: float = 0.0, kappa: float = 0.0) -> MnistRun:
-    start = AnalogStart.PREVIOUS if delay_tau > 0 else AnalogStart.GRADIENT
+def _analog(
+    name: str, duration_tau: float, *, delay_tau: float = 0.0, kappa: float = 0.0, keep_state: bool = False
+) -> MnistRun:
+    start = AnalogStart.PREVIOUS if keep_state or delay_tau > 0 else AnalogStart.GRADIENT
     plan = AnalogSchedule(duration_tau, start, delay_tau=delay_tau, kappa=kappa, tolerance=1e-4)
     return MnistRun(name, DigitalOptimizer.SGD, _TNGD_RATE, plan)
 
@@ -89,6 +92,7 @@ GROUPS: Final[dict[str, tuple[MnistRun, ...]]] = {
     ),
     "delay": (
         *(_analog(f"TNGD, t = 5 tau, delay {d:g} tau", 5.0, delay_tau=d) for d in (0.0, 0.2, 1.0)),
+        _analog("TNGD, t = 5 tau, state kept, no delay", 5.0, keep_state=True),
         _analog("NGD, exact", 20.0 / DAMPING),
     ),
     "noise": _noisy(1.0),
