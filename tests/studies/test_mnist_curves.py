@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from real_data import needs_data
 
 from tngd_hw import MisuseError
@@ -19,6 +20,20 @@ from tngd_hw.training import AnalogStart
 def test_the_control_takes_the_learning_rate_times_the_gain_in_flat_directions():
     rates = {run.name: run.lr for run in GROUPS["adam"]}
     assert rates["SGD, 0.01 times the gain at 50 tau"] == pytest.approx(0.01 * 39.953, rel=1e-4)
+
+
+def test_the_control_of_a_kept_state_is_the_device_where_the_curvature_is_zero():
+    """Three steps of momentum against x(t) of dx = (g - lambda x) dt from the last x, at 5 tau."""
+    run = next(run for run in GROUPS["delay"] if run.momentum)
+    weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = run.control()([weight])
+    x, expected = 0.0, 0.0
+    for g in (1.0, -0.5, 2.0):
+        x = x * math.exp(-0.05) + g * -math.expm1(-0.05) / 0.01
+        expected -= 0.01 * x
+        weight.grad = torch.full_like(weight, g)
+        optimizer.step()
+    assert float(weight.detach()) == pytest.approx(expected, rel=1e-12)
 
 
 def test_runs_are_told_apart_by_more_than_their_names_and_delays_keep_the_state():

@@ -6,6 +6,7 @@ from tngd_hw.training.array_device import ArrayDevice, ArrayGradient
 from tngd_hw.training.baselines import (
     DigitalOptimizer,
     LearningRateSearch,
+    MakeOptimizer,
     gradient_step,
     search_learning_rate,
     train_digital,
@@ -56,6 +57,7 @@ __all__ = [
     "LearningRateSearch",
     "LevenbergMarquardt",
     "LineSearch",
+    "MakeOptimizer",
     "NaturalGradient",
     "NaturalGradientMethod",
     "NaturalGradientOptimizer",

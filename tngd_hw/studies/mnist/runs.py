@@ -8,14 +8,18 @@ but in the noise figure.  "Exact NGD" is a relaxation of 20/lambda.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
+
+import torch
 
 from tngd_hw.training import (
     TNGD,
     AnalogSchedule,
     AnalogStart,
     DigitalOptimizer,
+    MakeOptimizer,
     RelaxedDevice,
     TrainingRecord,
     TrainingTask,
@@ -40,12 +44,14 @@ class MnistRun:
         optimizer: The base update.
         lr: Its learning rate.
         schedule: What the device does, or None for a digital control.
+        momentum: Of SGD, v <- momentum v + g, step lr v.
     """
 
     name: str
     optimizer: DigitalOptimizer
     lr: float
     schedule: AnalogSchedule | None = None
+    momentum: float = 0.0
 
     def configuration(self) -> dict[str, Any]:
         """All that its numbers depend on beside seed and length, as plain data."""
@@ -61,7 +67,14 @@ class MnistRun:
                 "tolerance": s.tolerance,
                 "damping": DAMPING,
             }
-        return {"optimizer": self.optimizer.value, "lr": self.lr, "schedule": plan, "batch_size": BATCH_SIZE}
+        whole = {"optimizer": self.optimizer.value, "lr": self.lr, "schedule": plan, "batch_size": BATCH_SIZE}
+        return {**whole, "momentum": self.momentum} if self.momentum else whole
+
+    def control(self) -> MakeOptimizer:
+        """What makes the optimizer of a digital control."""
+        if not self.momentum:
+            return self.optimizer.factory(self.lr)
+        return lambda parameters: torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum)
 
 
 def _analog(
@@ -75,6 +88,13 @@ def _analog(
 def _noisy(duration_tau: float) -> tuple[MnistRun, ...]:
     names = {kappa: f"TNGD, t = {duration_tau:g} tau, kappa = {kappa:g}" for kappa in (0.0, 0.001, 0.01, 0.1)}
     return tuple(_analog(name, duration_tau, kappa=kappa) for kappa, name in names.items())
+
+
+def _flat_momentum(duration_tau: float) -> MnistRun:
+    """Where the curvature is 0 a state that is kept is x <- e^(-lambda t) x + (1 - e^(-lambda t)) g/lambda."""
+    kept = math.exp(-DAMPING * duration_tau)
+    name = f"SGD, momentum {kept:.3f}, as flat directions have"
+    return MnistRun(name, DigitalOptimizer.SGD, _TNGD_RATE * (1.0 - kept) / DAMPING, momentum=kept)
 
 
 _GAIN_AT_50_TAU: Final = AnalogSchedule(50.0, AnalogStart.GRADIENT).flat_gain(DAMPING)
@@ -93,6 +113,7 @@ GROUPS: Final[dict[str, tuple[MnistRun, ...]]] = {
     "delay": (
         *(_analog(f"TNGD, t = 5 tau, delay {d:g} tau", 5.0, delay_tau=d) for d in (0.0, 0.2, 1.0)),
         _analog("TNGD, t = 5 tau, state kept, no delay", 5.0, keep_state=True),
+        _flat_momentum(5.0),
         _analog("NGD, exact", 20.0 / DAMPING),
     ),
     "noise": _noisy(1.0),
@@ -108,7 +129,7 @@ def train_run(run: MnistRun, task: TrainingTask, *, seed: int, steps: int, evalu
     """
     if run.schedule is None:
         return train_digital(
-            run.optimizer.factory(run.lr),
+            run.control(),
             task,
             network_seed=seed,
             batches_seed=seed,
