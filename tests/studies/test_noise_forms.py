@@ -35,8 +35,8 @@ def test_noise_of_the_first_direction_by_hand(duration_tau, kappa):
     clean = {}
     for form in NoiseForm:
         method = FormRun(form, duration_tau, 0.0).method(0)
-        found = method.natural_gradient(task.make_network(0), nn.CrossEntropyLoss(), batch, damping=DAMPING)
-        clean[form] = float(found.direction.norm())
+        exact = method.natural_gradient(task.make_network(0), nn.CrossEntropyLoss(), batch, damping=DAMPING)
+        clean[form] = float(exact.direction.norm())
     assert clean[NoiseForm.SYMMETRIC] == pytest.approx(clean[NoiseForm.PRIMAL], rel=1e-3)
     assert clean[NoiseForm.OUTPUT] == pytest.approx(clean[NoiseForm.PRIMAL], rel=1e-3)
     values, vectors = torch.linalg.eigh(K)
@@ -44,7 +44,10 @@ def test_noise_of_the_first_direction_by_hand(duration_tau, kappa):
     flat = (1.0 - torch.exp(torch.tensor(-2.0 * DAMPING * duration_tau))) / DAMPING
     primal = (kappa * (settled.sum() + (W.shape[1] - len(W)) * flat)).sqrt()
     dual = (kappa * ((vectors.T @ R).square().sum(1) * settled).sum()).sqrt()
-    noise = {form: noise_forms.relative_noise(FormRun(form, duration_tau, kappa)) * clean[form] for form in NoiseForm}
+    found = {form: noise_forms.first_direction(FormRun(form, duration_tau, kappa)) for form in NoiseForm}
+    noise = {form: first.relative_noise * clean[form] for form, first in found.items()}
+    assert found[NoiseForm.PRIMAL].v0_volt is None
+    assert found[NoiseForm.OUTPUT].v0_volt > found[NoiseForm.SYMMETRIC].v0_volt > 0.0
     assert noise[NoiseForm.PRIMAL] == pytest.approx(float(primal), rel=0.02)
     assert noise[NoiseForm.SYMMETRIC] == pytest.approx(float(dual), rel=0.35)
     assert noise[NoiseForm.PRIMAL] > 5 * noise[NoiseForm.OUTPUT] > 25 * noise[NoiseForm.SYMMETRIC]
@@ -73,6 +76,16 @@ def test_panels():
     axes = forms_figure(curves, 1).axes
     assert [a.get_title() for a in axes] == [f"{form.value}, t = {t} tau" for t in (1, 50) for form in NoiseForm]
     assert all(len(a.get_lines()) == 4 for a in axes)
+
+
+@needs_data(*MNIST_FILES)
+def test_a_run_that_diverges_is_in_the_summary_and_in_the_figure(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(noise_forms, "RUNS", (FormRun(NoiseForm.PRIMAL, 1.0, 1e300),))
+    assert main([str(tmp_path), "--steps", "3", "--seeds", "1", "--workers", "1"]) == 0
+    assert "nan" in capsys.readouterr().out
+    row = json.loads((tmp_path / "summary.json").read_text())["runs"][0]
+    assert row["final_accuracy"] == [None]
+    assert row["final_loss_mean"] is None
 
 
 def test_missing_data_is_one_sentence(tmp_path, capsys):

@@ -82,16 +82,18 @@ def curves_of(
     return curves
 
 
-def draw_curves(axes: Axes, curves: Sequence[Curve], window: int, labels: Sequence[str]) -> None:
+def draw_curves(
+    axes: Axes, curves: Sequence[Curve], window: int, labels: Sequence[str], *, dash_controls: bool = True
+) -> None:
     """Smoothed loss against the number of the iteration: mean over the seeds, and one standard deviation as a band.
 
-    Curves without curvature products, the controls, are dashed.
+    Curves without curvature products, the controls, are dashed where ``dash_controls``.
     """
     for k, (curve, label) in enumerate(zip(curves, labels, strict=True)):
         smooth = curve.smoothed(window)
         steps = np.arange(1.0, curve.loss.shape[1] + 1)
         mean, spread = smooth.mean(axis=0), smooth.std(axis=0)
-        colour, line = curve_colour(k), "--" if curve.products == 0 else "-"
+        colour, line = curve_colour(k), "--" if dash_controls and curve.products == 0 else "-"
         axes.plot(steps, mean, color=colour, ls=line, lw=1.8, label=label)
         axes.fill_between(steps, mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
     axes.set(xlabel="iteration", ylabel="cross-entropy [nat]")

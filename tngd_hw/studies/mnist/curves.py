@@ -16,7 +16,7 @@ import torch
 
 from tngd_hw.outcome import MisuseError, TngdError
 from tngd_hw.report.style import save_figure, styled, tidy
-from tngd_hw.storage import write_json
+from tngd_hw.storage import finite_data, write_json
 from tngd_hw.studies.curves.cells import curve_parser, kept_cells
 from tngd_hw.studies.curves.curves import Curve, curves_of, draw_curves
 from tngd_hw.studies.mnist.runs import GROUPS, MnistRun, train_run
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             save_figure(curve_figure(curves, _TITLES[name], window), given.out / f"{name}.png")
             if name == "adam":
                 summary["timing"] = _draw_times(curves, found, window, given.out, given.data_dir)
-        write_json(given.out / "summary.json", summary)
+        write_json(given.out / "summary.json", finite_data(summary))
     except TngdError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, MisuseError) else 1

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +23,13 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tngd_hw.engines import Behavioral
 from tngd_hw.hardware import presets
 from tngd_hw.outcome import MisuseError, TngdError
 from tngd_hw.report.style import save_figure, styled, tidy
-from tngd_hw.storage import write_json
+from tngd_hw.storage import finite_data, write_json
 from tngd_hw.studies.curves.cells import curve_parser, kept_cells
 from tngd_hw.studies.curves.curves import Curve, curves_of, draw_curves
 from tngd_hw.tasks import MNIST_FILES, ClassificationTask, mnist_task, obtain_data
@@ -49,7 +50,7 @@ from tngd_hw.training import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["RUNS", "FormRun", "NoiseForm", "forms_figure", "main", "relative_noise", "train_run"]
+__all__ = ["RUNS", "FirstDirection", "FormRun", "NoiseForm", "first_direction", "forms_figure", "main", "train_run"]
 
 BATCH_SIZE: Final = 16
 DAMPING: Final = 0.01
@@ -125,18 +126,32 @@ def train_run(run: FormRun, seed: int, steps: int, *, data_dir: str | None = Non
     )
 
 
-def relative_noise(run: FormRun, *, data_dir: str | None = None) -> float:
-    """|noise of the direction|/|direction without noise| at the first step, one draw of all N numbers."""
+@dataclass(frozen=True)
+class FirstDirection:
+    """What the noise does to the first direction.
+
+    Attributes:
+        relative_noise: |noise of the direction|/|direction without noise|, one draw of all N numbers.
+        v0_volt: Volts on a node for an unknown of 1; kappa v0^2 is the variance of a node with an eigenvalue of 1.
+            None for the primal, which is no circuit here.
+    """
+
+    relative_noise: float
+    v0_volt: float | None
+
+
+def first_direction(run: FormRun, *, data_dir: str | None = None) -> FirstDirection:
+    """At the first step of seed 0, with and without noise."""
     task = _task(run.form, data_dir)
     batch = next(iter(task.minibatches(BATCH_SIZE, 1, 0)))
-
-    def direction(kappa: float) -> Tensor:
-        method = FormRun(run.form, run.duration_tau, kappa).method(0)
-        found = method.natural_gradient(task.make_network(0), nn.CrossEntropyLoss(), batch, damping=DAMPING)
-        return found.direction
-
-    clean, noisy = direction(0.0), direction(run.kappa)
-    return float(((noisy - clean).square().sum() / clean.square().sum()).sqrt())
+    clean, noisy = (
+        FormRun(run.form, run.duration_tau, kappa)
+        .method(0)
+        .natural_gradient(task.make_network(0), nn.CrossEntropyLoss(), batch, damping=DAMPING)
+        for kappa in (0.0, run.kappa)
+    )
+    square = (noisy.direction - clean.direction).square().sum() / clean.direction.square().sum()
+    return FirstDirection(float(square.sqrt()), noisy.log().get("v0_volt"))
 
 
 def forms_figure(curves: Mapping[FormRun, Curve], window: int) -> Figure:
@@ -151,8 +166,8 @@ def forms_figure(curves: Mapping[FormRun, Curve], window: int) -> Figure:
         for row, t in zip(charts, times, strict=True):
             for axes, form in zip(row, forms, strict=True):
                 shown = {run.kappa: curve for run, curve in curves.items() if (run.form, run.duration_tau) == (form, t)}
-                labels = [f"kappa = {kappa:g}: {100 * fmean(curve.accuracy):.1f} %" for kappa, curve in shown.items()]
-                draw_curves(axes, list(shown.values()), window, labels)
+                labels = [f"kappa = {kappa:g}: {_ending(curve)}" for kappa, curve in shown.items()]
+                draw_curves(axes, list(shown.values()), window, labels, dash_controls=False)
                 axes.set_title(f"{form.value}, t = {t:g} tau", fontsize=10)
                 axes.label_outer()
                 tidy(axes)
@@ -165,6 +180,11 @@ def forms_figure(curves: Mapping[FormRun, Curve], window: int) -> Figure:
             fontsize=10,
         )
     return figure
+
+
+def _ending(curve: Curve) -> str:
+    lost = sum(math.isnan(accuracy) for accuracy in curve.accuracy)
+    return f"{lost} of {len(curve.accuracy)} diverged" if lost else f"{100 * fmean(curve.accuracy):.1f} %"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -186,18 +206,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         curves = dict(zip(RUNS, curves_of(RUNS, seeds, given.steps, cells), strict=True))
         rows: list[dict[str, Any]] = [
-            {**curve.to_dict(window), "relative_noise": relative_noise(run, data_dir=given.data_dir)}
+            {**curve.to_dict(window), **vars(first_direction(run, data_dir=given.data_dir))}
             for run, curve in curves.items()
         ]
         save_figure(forms_figure(curves, window), given.out / "noise_forms.png")
-        write_json(given.out / "summary.json", {"steps": given.steps, "seeds": seeds, "window": window, "runs": rows})
+        summary = {"steps": given.steps, "seeds": seeds, "window": window, "runs": rows}
+        write_json(given.out / "summary.json", finite_data(summary))
     except TngdError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, MisuseError) else 1
-    print(f"{'run':<45} {'loss':>7} {'accuracy':>9} {'noise/direction':>16}")
+    print(f"{'run':<45} {'loss':>7} {'accuracy':>9} {'noise/direction':>16} {'v0':>9}")
     for row in rows:
         accuracy, noise = 100 * fmean(row["final_accuracy"]), row["relative_noise"]
-        print(f"{row['run']:<45} {row['final_loss_mean']:7.3f} {accuracy:7.2f} % {noise:16.3g}")
+        volts = "" if row["v0_volt"] is None else f"{1e3 * row['v0_volt']:.3g} mV"
+        print(f"{row['run']:<45} {row['final_loss_mean']:7.3f} {accuracy:7.2f} % {noise:16.3g} {volts:>9}")
     return 0
 
 

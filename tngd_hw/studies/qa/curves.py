@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tngd_hw.outcome import MisuseError, TngdError
 from tngd_hw.report.style import save_figure, styled, tidy
-from tngd_hw.storage import write_json
+from tngd_hw.storage import finite_data, write_json
 from tngd_hw.studies.curves.cells import curve_parser, kept_cells
 from tngd_hw.studies.curves.curves import Curve, curve_colour, curves_of, draw_curves
 from tngd_hw.studies.qa.runs import BATCH_SIZE, RUNS, QARun, train_run
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         curves = curves_of(runs, seeds, given.steps, cells)
         rows = summary_rows(curves, seeds, cells, window)
         save_figure(qa_figure(curves, rows, window), given.out / "qa.png")
-        write_json(given.out / "summary.json", {**settings, "runs": rows})
+        write_json(given.out / "summary.json", finite_data({**settings, "runs": rows}))
     except TngdError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, MisuseError) else 1
