@@ -115,7 +115,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_stays(task, tmp_path):
     assert kept.path.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half an archive"])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"broken", b"c\n", b"PK\x03\x04 half an archive"])
 def test_a_damaged_checkpoint_is_one_sentence(task, tmp_path, content):
     kept = Checkpoint(tmp_path / "run.pt")
     kept.path.write_bytes(content)
