@@ -92,7 +92,7 @@ def load_checkpoint(
 def _read(path: Path) -> dict[str, Any]:
     try:
         document: object = torch.load(path, weights_only=True)
-    except Exception as error:  # noqa: BLE001 - bytes of any kind run torch's reader into errors of any kind
+    except Exception as error:  # bytes of any kind run torch's reader into errors of any kind
         reason = str(error).strip().splitlines()[0].split(". ")[0] if str(error).strip() else type(error).__name__
         raise MisuseError(f"{path}: cannot be read as a checkpoint ({reason}); delete it to start anew") from None
     if not isinstance(document, dict) or cast("dict[str, Any]", document).get("format") != _FORMAT:
