@@ -1,8 +1,8 @@
 """``python -m tngd_hw.studies.qa.curves OUT``: question answering with LoRA, TNGD-Adam against Adam and sign descent.
 
 Finished cells are kept in OUT/cells; a run that is started again computes what is missing.  As shipped (44 steps of 8
-questions, 3 seeds, MiniLM-L6) the six curves take 2.5 core-hours (docs/question-answering.md).  The paper's 125 steps of
-32 questions would take eleven times as much.
+questions, 3 seeds, MiniLM-L6) the six curves take 2.5 core-hours (docs/question-answering.md).  The paper's 125 steps
+of 32 questions would take eleven times as much.
 """
 
 from __future__ import annotations
