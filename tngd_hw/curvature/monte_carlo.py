@@ -15,7 +15,24 @@ __all__ = ["check_has_distribution", "drawn_scores"]
 
 
 def drawn_scores(loss: object, outputs: Tensor, samples: int, generator: np.random.Generator) -> Tensor:
-    """dl/dz at drawn targets over sqrt(batch M), shape (batch, M, d_z); draws outer in the stream, so M extends it."""
+    """dl/dz at targets drawn from p(y | z), over sqrt(batch M): their outer products sum to the output-space Fisher.
+
+        softmax cross-entropy:  p - e_y, y drawn from p;     squared error (mean over d_z):  (2/d_z)(z - y), Var = d_z/2
+
+    Args:
+        loss: One that :func:`check_has_distribution` lets through.
+        outputs: z, shape (batch, d_z).
+        samples: M, draws a sample of the batch.
+        generator: Its draws are outer in the stream, so that more of them begin with the same ones.
+
+    Returns:
+        Shape (batch, M, d_z), without units.
+
+    Raises:
+        MisuseError: samples below 1.
+
+    Source: J. Martens, New insights and perspectives on the natural gradient method, JMLR 21 (2020).
+    """
     if samples < 1:
         raise MisuseError(f"samples = {samples}: the Monte Carlo Fisher needs at least one draw for every sample")
     batch_size, d_z = outputs.shape
@@ -30,7 +47,12 @@ def drawn_scores(loss: object, outputs: Tensor, samples: int, generator: np.rand
 
 
 def check_has_distribution(loss: object, kind: str) -> None:
-    """A subclass with its own ``forward`` is another loss, so it does not count."""
+    """Refuse a loss that names no distribution p(y | z); a subclass with its own ``forward`` is another loss.
+
+    Raises:
+        MisuseError: Anything but cross-entropy (softmax) and squared error (Gaussian), with what to use instead of
+            the ``kind`` of Fisher matrix that was asked for.
+    """
     for known in (nn.CrossEntropyLoss, nn.MSELoss):
         if isinstance(loss, known) and type(loss).forward is known.forward:
             return

@@ -67,7 +67,7 @@ class MeanEstimate:
         """value -+ t stderr, t of Student's distribution; covers the true mean with probability ``level``.
 
         Measured of 95 %, 4,000 records each (standard error 0.4 %), of linear SDEs of 1 to 3 nodes: from 4 effective
-        samples on 92.9 to 96.8 %, of nodes that turn (and look more often than their effective number) up to 98 %.
+        samples on 92.9 to 96.8 %; of nodes that turn, in records of 20 to 45 tau, 94.8 to 98.0 %.
         """
         half = student_quantile(level, self.degrees) * self.stderr
         return self.value - half, self.value + half

@@ -79,7 +79,7 @@ _TITLES = {
 }
 
 
-def _draw_times(curves: Sequence[Curve], cells: Cells, window: int, out: Path, data_dir: str | None) -> Any:
+def _draw_times(curves: Sequence[Curve], cells: Cells, window: int, out: Path, data_dir: str | None) -> dict[str, Any]:
     """Fig. 3 against time; the runs' first is TNGD at 50 tau, their second Adam."""
     runs, task = GROUPS["adam"], mnist_task(data_dir=data_dir, dtype=torch.float32)
     measured = {run.name: digital_step_seconds(run, task) for run in runs if run.schedule is None}

@@ -40,7 +40,7 @@ def digital_step_seconds(run: MnistRun, task: ClassificationTask, *, steps: int 
     if run.schedule is not None:
         raise MisuseError(f"run = {run.name!r}: it has a device; analog_step_seconds takes the time of its whole runs")
     network, loss = task.make_network(0), nn.CrossEntropyLoss()
-    optimizer = run.optimizer.factory(run.lr)(network.parameters())
+    optimizer = run.control()(network.parameters())
     seconds: list[float] = []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
