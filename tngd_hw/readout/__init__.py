@@ -3,13 +3,15 @@
 From a run to an answer     read, inverse (A^-1 by covariance), columns and block_solve (many right-hand sides, matrices
                             larger than the chip), board (measured voltages), digitise and interpolation (the ADC)
 When and how much to read   sampling (burn-in, spacing, aperture), settling
-Statistics of samples       estimators, autocorrelation, shrinkage; error_law and error_law_fit (error against samples)
+Statistics of samples       estimators, autocorrelation, batches, shrinkage; error_law and error_law_fit (against the
+                            number of samples)
 What is wrong with a chip   budget (every cause), montecarlo (yield, corners), sensitivity, effective_temperature
 What to do about it         calibration and path_fit, mitigation (rounding ensembles), refinement (a digital residual)
 What these stand on         settled and reading (laws of whole batches), measure, spread, variants
 """
 
-from tngd_hw.readout.autocorrelation import MeanError, autocovariance, error_of_mean
+from tngd_hw.readout.autocorrelation import MeanError, error_of_mean
+from tngd_hw.readout.batches import autocovariance
 from tngd_hw.readout.block_solve import BlockSolution, block_solve
 from tngd_hw.readout.board import read_board, write_board
 from tngd_hw.readout.budget import ErrorBudget, error_budget, exact_answer

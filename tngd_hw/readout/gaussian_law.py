@@ -30,7 +30,7 @@ from tngd_hw.readout.gaussian_form import GaussianForm
 from tngd_hw.readout.lattice import fit_autoregression
 from tngd_hw.readout.student import student_quantile
 
-__all__ = ["FEWEST_GAUSSIAN", "GaussianLaw"]
+__all__ = ["FEWEST_GAUSSIAN", "GaussianLaw", "GaussianLaws"]
 
 FEWEST_GAUSSIAN = 20
 """Fewer samples tell nothing about their own memory: no error bar (NaN)."""
@@ -146,3 +146,28 @@ class GaussianLaw:
             observed[:, 0] = 0.0
         positive = GaussianForm(torch.cat((shrunk * plus, a), -1), weight, observed, count)
         return positive, GaussianForm(torch.cat((shrunk * minus, b), -1), weight, observed, count)
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianLaws:
+    """Of many chips, whose records are cut into batches of different lengths.
+
+    Attributes:
+        parts: Indices of chips and the law of those, which share the length.
+    """
+
+    parts: tuple[tuple[Tensor, GaussianLaw], ...]
+
+    def variance(self) -> Tensor:
+        """Var(S_ij), shape (C, n, n)."""
+        return self._joined([law.variance().unsqueeze(0) for _, law in self.parts])[0]
+
+    def interval(self, value: Tensor, level: float) -> tuple[Tensor, Tensor]:
+        """Limits about S = ``value``, each (C, n, n)."""
+        low, high = self._joined([torch.stack(law.interval(value[which], level)) for which, law in self.parts])
+        return low, high
+
+    def _joined(self, found: list[Tensor]) -> Tensor:
+        """Fields (F, chips of the part, n, n) of all parts in the chips' order."""
+        chips = torch.cat([which for which, _ in self.parts])
+        return torch.cat(found, 1)[:, torch.argsort(chips)]
