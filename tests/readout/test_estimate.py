@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import xarray
+from scipy.stats import t as student
 
 from tngd_hw import Estimate, MisuseError, Outcome, Status, Trajectory
 from tngd_hw.readout import Quantity
@@ -31,7 +32,10 @@ def example(shape: str) -> Estimate:
     error = error.abs()
     error[..., 0] = torch.nan
     statuses = (Status(),) * ((chips or 1) - 1) + (Status(Outcome.NOT_SETTLED, "µ"),)
-    return Estimate(Quantity.SOLUTION, value, error, statuses, "ideal", "0123abcd", 2**62, 1 / 3e6, 2 / 3e6, chips)
+    degrees = 10.0 * error if shape != "one" else None
+    return Estimate(
+        Quantity.SOLUTION, value, error, statuses, "ideal", "0123abcd", 2**62, 1 / 3e6, 2 / 3e6, chips, degrees
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("shape", list(SHAPES))
@@ -66,6 +70,24 @@ def test_json(shape: str) -> None:
     assert np.array(document["stderr"], dtype=float).shape == example(shape).stderr.shape
     assert document["outcome"] == "not_settled"
     assert "run longer" in document["message"]
+
+
+def test_interval_is_that_of_student() -> None:
+    """Student's quantile of scipy; the normal one without degrees to lose; NaN where there is no bar."""
+    estimate = replace(example("batch"), degrees=torch.full((4, 3), 2.5, dtype=torch.float64))
+    low, high = estimate.interval(0.9)
+    half = student.ppf(0.95, 2.5) * estimate.stderr
+    torch.testing.assert_close(low, estimate.value - half, equal_nan=True)
+    torch.testing.assert_close(high, estimate.value + half, equal_nan=True)
+    exact = replace(estimate, degrees=torch.full((4, 3), torch.inf, dtype=torch.float64))
+    torch.testing.assert_close(
+        exact.interval()[1], estimate.value + 1.959963984540054 * estimate.stderr, equal_nan=True
+    )
+    assert bool(low[:, 0].isnan().all())
+    with pytest.raises(MisuseError, match=r"degrees = None: .* estimate_covariance\(points\)\.interval\(\)"):
+        example("one").interval()
+    with pytest.raises(MisuseError, match="level = 95: a probability"):
+        estimate.interval(95)
 
 
 def test_outcome_is_one_or_one_a_chip() -> None:

@@ -93,6 +93,27 @@ def test_coverage_where_neighbours_are_alike() -> None:
     assert 0.60 < (np.abs(ratio) < 1).mean() < 0.72
 
 
+def test_interval_of_few_effective_samples() -> None:
+    """About 12: 93 to 97 % of 4,000 intervals of 95 % cover the truth; -+ 1.96 standard errors fewer than 92 %."""
+    noise = white(4, 2000, 430, 2).numpy()
+    for k in range(1, noise.shape[1]):
+        noise[:, k] = 0.9 * noise[:, k - 1] + noise[:, k]
+    loaded = chip()
+    estimate = read(run(torch.from_numpy(noise[:, 200:]), noisy=True, chips=2000), loaded, average_from_s=0.0)
+    low, high = estimate.interval()
+    assert 0.93 < float(((low < 0.0) & (high > 0.0)).double().mean()) < 0.97
+    assert float((estimate.value.abs() < 1.96 * estimate.stderr).double().mean()) < 0.92
+
+
+def test_a_run_without_noise_is_known_to_the_adc() -> None:
+    spec = presets.ideal().with_value("adc.noise_volt_std", 1e-4)
+    loaded = program(manufacture("integrator", 2, spec), LinearProblem(np.eye(2), [1.0, 2.0]), x_max=2.0)
+    estimate = read(run(torch.zeros(4, 2, dtype=torch.float64), noisy=False), loaded, average_from_s=0.0)
+    low, high = estimate.interval()
+    np.testing.assert_allclose(high - low, 2.0 * 1.959964 * 0.5e-4 / 0.5, rtol=1e-6)
+    assert read(run(white(0, 10, 2), noisy=True), chip()).interval()[0].isnan().all()
+
+
 def test_columns_and_batches_keep_their_shape() -> None:
     problem = LinearProblem(np.eye(2), [1.0, 2.0])
     for chips, shape in ((None, (50, 2, 3)), (4, (4, 50, 2, 3)), (1, (1, 50, 2)), (4, (4, 50, 2))):

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from tngd_hw.engines.trajectory import statuses_from_json, statuses_to_json
-from tngd_hw.outcome import Outcome, Status
+from tngd_hw.outcome import MisuseError, Outcome, Status
+from tngd_hw.readout.student import student_quantile
 from tngd_hw.storage import load_dataset, save_dataset
 from tngd_hw.topologies import Quantity
 
@@ -37,6 +38,8 @@ class Estimate:
         tau_s: Time unit of the programmed chip.
         duration_s: Length of the run.
         chips: Number of chips where ``value`` has an axis for them, else None.
+        degrees: Degrees of freedom of ``stderr``, same shape, infinite where it is no estimate itself; None where they
+            are not known, as of an inverse.
     """
 
     quantity: Quantity
@@ -49,6 +52,24 @@ class Estimate:
     tau_s: float
     duration_s: float
     chips: int | None = None
+    degrees: Tensor | None = None
+
+    def interval(self, level: float = 0.95) -> tuple[Tensor, Tensor]:
+        """value -+ t stderr, t of Student's law; covers the answer of an endless reading with probability ``level``.
+
+        NaN where ``stderr`` is.  What settling and imperfect parts do is not in it.  For the coverage see
+        :class:`~tngd_hw.readout.estimators.MeanEstimate`.
+
+        Raises:
+            MisuseError: Unknown degrees of freedom, or a level that is no probability.
+        """
+        if self.degrees is None:
+            raise MisuseError(
+                f"degrees = None: this {self.quantity.value} knows its standard error only; of a covariance take "
+                "tngd_hw.readout.estimate_covariance(points).interval()"
+            )
+        half = student_quantile(level, self.degrees) * self.stderr
+        return self.value - half, self.value + half
 
     @property
     def status(self) -> Status:
@@ -102,8 +123,9 @@ class Estimate:
 
         batch = [] if self.chips is None else ["chip"]
         dims = [*batch, "component", *(["rhs"] if self.value.ndim > len(batch) + 1 else [])]
+        fields = {"value": self.value, "stderr": self.stderr, "degrees": self.degrees}
         data = xarray.Dataset(
-            {"value": (dims, self.value.numpy()), "stderr": (dims, self.stderr.numpy())},
+            {name: (dims, field.numpy()) for name, field in fields.items() if field is not None},
             attrs={
                 "quantity": self.quantity.value,
                 "statuses": statuses_to_json(self.statuses),
@@ -131,6 +153,7 @@ class Estimate:
             tau_s=float(data.attrs["tau_s"]),
             duration_s=float(data.attrs["duration_s"]),
             chips=data.sizes.get("chip"),
+            degrees=torch.tensor(data["degrees"].values) if "degrees" in data else None,
         )
 
 

@@ -190,7 +190,7 @@ def _joined(
     estimate = Estimate(
         quantity=Quantity.INVERSE if b is None else Quantity.SOLUTION, value=good.mean(0), stderr=stderr,
         statuses=(status,), engine=engine.name, hardware_hash=loaded.chip.hardware.hash, seed=loaded.chip.seed,
-        tau_s=loaded.tau, duration_s=analog_s,
+        tau_s=loaded.tau, duration_s=analog_s, degrees=torch.full_like(stderr, len(good) - 1),
     )  # fmt: skip
     return Mitigation(estimate, members, tuple(status.outcome for _, status in answers), analog_s)
 

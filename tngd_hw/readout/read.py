@@ -48,10 +48,10 @@ def read(
     if len(trajectory.times_s) == 0:
         value = torch.full((loaded.n,), torch.nan, dtype=torch.float64)
         value = value if trajectory.chips is None else value.expand(trajectory.chips, loaded.n)
-        stderr = value
+        stderr = degrees = value
     else:
         readings = digitised(trajectory, loaded, seed=seed, average_from_s=average_from_s, times_s=times_s)
-        value, stderr = _mean(readings.volt, trajectory, loaded)
+        value, stderr, degrees = _mean(readings.volt, trajectory, loaded)
         statuses = readings.statuses
     return Estimate(
         quantity=Quantity.SOLUTION,
@@ -64,17 +64,21 @@ def read(
         tau_s=loaded.tau,
         duration_s=trajectory.duration_s,
         chips=trajectory.chips,
+        degrees=degrees,
     )
 
 
-def _mean(volt: Tensor, trajectory: Trajectory, loaded: LoadedChip) -> tuple[Tensor, Tensor]:
-    """Mean over the samples, and its standard error."""
+def _mean(volt: Tensor, trajectory: Trajectory, loaded: LoadedChip) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean over the samples, its standard error, and the degrees of freedom of that."""
     axis = trajectory.node_axis - 1
     samples = loaded.unknowns(volt, trajectory.node_axis)
     count, value = samples.shape[axis], samples.mean(axis)
     if trajectory.noisy:
         if count == 1:
-            return value, torch.full_like(value, torch.nan)
-        return value, estimate_mean(samples.flatten(axis + 1)).stderr.reshape(value.shape)
+            unknown = torch.full_like(value, torch.nan)
+            return value, unknown, unknown
+        error = estimate_mean(samples.flatten(axis + 1))
+        return value, error.stderr.reshape(value.shape), error.degrees.reshape(value.shape)
     own = loaded.chip.hardware.adc.noise_volt_std / count**0.5
-    return value, loaded.unknowns(torch.full_like(value, own), trajectory.node_axis)
+    stderr = loaded.unknowns(torch.full_like(value, own), trajectory.node_axis)
+    return value, stderr, torch.full_like(value, torch.inf)

@@ -140,7 +140,7 @@ def sensitivity_figure(found: Sensitivity, role: Role) -> Figure:
     with styled():
         figure = Figure(figsize=(11.0, 4.8), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.2, 1.0))
-        picture: Any = left.imshow(found.array(role).numpy(), cmap="viridis", interpolation="nearest")
+        picture: Any = left.imshow(found.array(role).numpy(), cmap="viridis", interpolation="nearest", aspect="auto")
         bar = figure.colorbar(picture, ax=left)
         bar.set_label("|dx| / |x| per relative deviation [1]")
         left.set(xlabel="column", ylabel="row", title=f"Sensitivity to every {role.label}")
