@@ -84,7 +84,7 @@ def test_interval_is_that_of_student() -> None:
         exact.interval()[1], estimate.value + 1.959963984540054 * estimate.stderr, equal_nan=True
     )
     assert bool(low[:, 0].isnan().all())
-    with pytest.raises(MisuseError, match=r"degrees = None: .* estimate_covariance\(points\)\.interval\(\)"):
+    with pytest.raises(MisuseError, match=r"degrees = None: .*estimate_covariance\(points\)\.interval\(\)"):
         example("one").interval()
     with pytest.raises(MisuseError, match="level = 95: a probability"):
         estimate.interval(95)
