@@ -1,8 +1,10 @@
 """The optimizers that are compared on MNIST at equal tuning budgets, their learning rates, and one run of one of them.
 
 Every optimizer has its own range of learning rates, half decades around a middle that was set beforehand; nothing else
-is tuned.  lambda = 0.01 as in the paper's MNIST runs (arXiv 2405.13817, App. E.1).  AdaFisher's lambda = 0.001 is
-relative to the largest entries of its diagonal and is ours.  Exact NGD is a relaxation of 20/lambda.
+is tuned.  lambda = 0.01 as in the paper's MNIST runs (arXiv 2405.13817, App. E.1); rows of ten times that tell what the
+damping is worth.  AdaFisher's lambda = 0.001 is relative to the largest entries of its diagonal and is ours.  Exact NGD
+is a relaxation of 20/lambda.  A device is reset to the gradient at every step, or keeps its state, as in the paper's
+Algorithm 1: its control is SGD with momentum.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ class TunedOptimizer:
         middle: Common logarithm of the middle learning rate.
         method: What computes natural gradients, or None for a first-order optimizer.
         damping: Its lambda.
+        momentum: Of a base update SGD.
     """
 
     name: str
@@ -60,6 +63,7 @@ class TunedOptimizer:
     middle: float
     method: NaturalGradientMethod[NaturalStep] | None = None
     damping: float = _DAMPING
+    momentum: float = 0.0
 
     def rates(self, number: int) -> tuple[float, ...]:
         """``number`` learning rates, half decades apart."""
@@ -69,11 +73,16 @@ class TunedOptimizer:
         """One update on a batch; gives the loss before it."""
         loss = nn.CrossEntropyLoss()
         if self.method is None:
-            plain = self.base.factory(lr)(network.parameters())
+            plain = self._plain(network, lr)
             return lambda batch: gradient_step(network, plain, loss, batch)
         make = TNGD[NaturalStep] if self.base is DigitalOptimizer.SGD else TNGDAdam[NaturalStep]
         natural = make(network.parameters(), self.method, lr=lr, damping=self.damping)
         return lambda batch: natural.update(network, loss, batch).loss
+
+    def _plain(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
+        if self.momentum == 0.0:
+            return self.base.factory(lr)(network.parameters())
+        return torch.optim.SGD(network.parameters(), lr=lr, momentum=self.momentum)
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,9 @@ class TunedRun:
     def configuration(self) -> dict[str, Any]:
         """All that its numbers depend on beside seed and length, as plain data."""
         method = self.optimizer.method
+        momentum = {"momentum": self.optimizer.momentum} if self.optimizer.momentum else {}
         return {
+            **momentum,
             "base": self.optimizer.base.value,
             "method": None if method is None else repr(method),
             "damping": None if method is None else self.optimizer.damping,
@@ -105,21 +116,25 @@ class TunedRun:
         }
 
 
-def _relaxed(duration_tau: float) -> RelaxedDevice:
-    return RelaxedDevice(AnalogSchedule(duration_tau, AnalogStart.GRADIENT))
+def _relaxed(duration_tau: float, start: AnalogStart = AnalogStart.GRADIENT) -> RelaxedDevice:
+    return RelaxedDevice(AnalogSchedule(duration_tau, start))
 
 
 _SGD, _SIGN = DigitalOptimizer.SGD, DigitalOptimizer.SIGN_SGD
 
 OPTIMIZERS: Final = (
     TunedOptimizer("SGD", _SGD, -1.0),
+    TunedOptimizer("SGD, momentum 0.9", _SGD, -2.0, momentum=0.9),
     TunedOptimizer("sign-SGD", _SIGN, -2.5),
     TunedOptimizer("Adam", DigitalOptimizer.ADAM, -2.0),
     TunedOptimizer("AdaFisher", _SGD, -2.5, AdaFisherMethod(), 1e-3),
     TunedOptimizer("K-FAC", _SGD, -1.0, KFACMethod()),
     TunedOptimizer("NGD-CG, 20 warm", _SGD, -1.0, ConjugateGradientMethod(20, warm_start=True)),
+    TunedOptimizer("NGD-CG, lambda 0.1", _SGD, -1.0, ConjugateGradientMethod(20, warm_start=True), 0.1),
     TunedOptimizer("NGD, exact", _SGD, -1.0, _relaxed(20.0 / _DAMPING)),
     TunedOptimizer("TNGD, 50 tau", _SGD, -1.0, _relaxed(50.0)),
+    TunedOptimizer("TNGD, 50 tau, lambda 0.1", _SGD, -1.0, _relaxed(50.0), 0.1),
+    TunedOptimizer("TNGD, 5 tau, state kept", _SGD, -2.0, _relaxed(5.0, AnalogStart.PREVIOUS)),
     TunedOptimizer("TNGD-Adam, 50 tau", _SIGN, -2.5, _relaxed(50.0)),
 )
 """In the order of the table."""
