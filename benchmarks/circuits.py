@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from tngd_hw import LinearProblem, manufacture, presets, program
-from tngd_hw.engines.ngspice_process import find_ngspice, ngspice_version
+from tngd_hw.engines.spice.process import find_ngspice, ngspice_version
 from tngd_hw.linear_sde.dense import eigvals
 from tngd_hw.netlist import Transient, read_deck, state_equations, write_deck
 from tngd_hw.studies.agreement.cross_validation import ValidationCase, cross_validate

@@ -25,8 +25,8 @@ import torch
 
 from tngd_hw import LinearProblem, manufacture, presets, program
 from tngd_hw.engines import StateSpace, Trajectory
-from tngd_hw.engines.ngspice_process import NgspiceVersion, find_ngspice, ngspice_version, run_deck
-from tngd_hw.engines.raw_file import Plot
+from tngd_hw.engines.spice.process import NgspiceVersion, find_ngspice, ngspice_version, run_deck
+from tngd_hw.engines.spice.raw_file import Plot
 from tngd_hw.netlist import Transient, write_deck
 from tngd_hw.topologies import LoadedChip
 

@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from benchmarks.shared_library import MEMORY, Worker, library_workers
 from tngd_hw import LinearProblem, manufacture, presets, program
 from tngd_hw.engines import Ngspice
-from tngd_hw.engines.ngspice_process import NgspiceVersion, find_ngspice, ngspice_version, run_deck
 from tngd_hw.engines.pyspice import find_library
+from tngd_hw.engines.spice.process import NgspiceVersion, find_ngspice, ngspice_version, run_deck
 from tngd_hw.topologies import LoadedChip
 
 __all__ = ["measurements"]

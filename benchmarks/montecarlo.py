@@ -18,7 +18,7 @@ import numpy as np
 
 from tngd_hw import HardwareSpec, LinearProblem, manufacture, presets, program
 from tngd_hw.engines import Ngspice
-from tngd_hw.engines.ngspice_process import find_ngspice
+from tngd_hw.engines.spice.process import find_ngspice
 from tngd_hw.readout import settled, settling_time
 from tngd_hw.topologies import LoadedChip
 

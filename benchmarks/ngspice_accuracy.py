@@ -1,4 +1,4 @@
-"""What the rule of :mod:`tngd_hw.engines.ngspice_steps` reaches, over the circuits that it was fitted to and others.
+"""What the rule of :mod:`tngd_hw.engines.spice.steps` reaches, over the circuits that it was fitted to and others.
 
     python -m benchmarks.ngspice_accuracy [all | halves]     (minutes; ``TNGD_NGSPICE`` names another ngspice)
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tngd_hw import LinearProblem, MisuseError, OutcomeError, manufacture, presets, program
 from tngd_hw.engines import Ngspice, Trajectory, find_engine
-from tngd_hw.engines.ngspice_steps import END_SHARE, choose_steps
+from tngd_hw.engines.spice.steps import END_SHARE, choose_steps
 from tngd_hw.topologies import LoadedChip
 
 __all__ = ["Case", "Reached", "cells", "circuits", "half_difference", "nodes", "reached"]

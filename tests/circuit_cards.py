@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.linalg import expm
 
 from tngd_hw.engines import find_ngspice, ngspice_version
-from tngd_hw.engines.ngspice_process import run_deck
+from tngd_hw.engines.spice.process import run_deck
 from tngd_hw.netlist import Kind, Netlist, NetlistBuilder, StateEquations
 
 __all__ = ["Textbook", "assert_same_in_ngspice", "circuit", "response", "trajectory", "transfer"]

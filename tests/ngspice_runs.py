@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tngd_hw.engines.raw_file import Plot, read_raw
+from tngd_hw.engines.spice.raw_file import Plot, read_raw
 
 KINDS = {
     "op": "Operating Point",

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tngd_hw.engines.deck_frequency import exact_ac, exact_noise
-from tngd_hw.engines.deck_ngspice import DeckInNgspice
-from tngd_hw.engines.deck_transient import exact_transient
-from tngd_hw.engines.ngspice_found import required_ngspice
-from tngd_hw.engines.simulate import DeckInStateSpace, simulate_deck
+from tngd_hw.engines.decks.frequency import exact_ac, exact_noise
+from tngd_hw.engines.decks.ngspice import DeckInNgspice
+from tngd_hw.engines.decks.simulate import DeckInStateSpace, simulate_deck
+from tngd_hw.engines.decks.transient import exact_transient
+from tngd_hw.engines.spice.found import required_ngspice
 from tngd_hw.netlist import (
     AcSweep,
     Deck,

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.integrate import quad, solve_ivp
 
-from tngd_hw.engines.deck_frequency import exact_ac, exact_noise
-from tngd_hw.engines.deck_result import DeckEngine, TransientResult
-from tngd_hw.engines.deck_transient import exact_transient, output_grid
-from tngd_hw.engines.simulate import simulate_deck
+from tngd_hw.engines.decks.frequency import exact_ac, exact_noise
+from tngd_hw.engines.decks.result import DeckEngine, TransientResult
+from tngd_hw.engines.decks.simulate import simulate_deck
+from tngd_hw.engines.decks.transient import exact_transient, output_grid
 from tngd_hw.netlist import AcSweep, NoiseSources, NoiseSweep, Transient, read_deck
 from tngd_hw.outcome import MisuseError, Outcome
 from tngd_hw.units import BOLTZMANN_JOULE_PER_KELVIN

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tngd_hw.engines import DeckEngine, simulate_deck
-from tngd_hw.engines.deck_result import AcResult, TransientResult
-from tngd_hw.engines.deck_statistics import bands, node_statistics
+from tngd_hw.engines.decks.result import AcResult, TransientResult
+from tngd_hw.engines.decks.statistics import bands, node_statistics
 from tngd_hw.netlist import Kind, read_deck
 from tngd_hw.outcome import Status
 from tngd_hw.storage import load_dataset

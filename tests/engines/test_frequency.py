@@ -12,7 +12,7 @@ import xarray
 from cases import spd_matrix
 
 from tngd_hw import LinearProblem, MisuseError, Netlist, manufacture, presets, program
-from tngd_hw.engines.deck_result import DeckEngine
+from tngd_hw.engines.decks.result import DeckEngine
 from tngd_hw.engines.frequency import operating_points, poles, transfer_functions
 from tngd_hw.netlist import Kind, NetlistBuilder
 from tngd_hw.topologies import LoadedChip

@@ -16,8 +16,8 @@ from pyspice_here import needs_pyspice
 
 import tngd_hw as tngd
 from tngd_hw.engines import find_engine
-from tngd_hw.engines.noise_path import draw_path
-from tngd_hw.engines.noise_run import behavioral_on_path, state_space_on_path
+from tngd_hw.engines.noise.path import draw_path
+from tngd_hw.engines.noise.run import behavioral_on_path, state_space_on_path
 from tngd_hw.hardware import Encoding, HardwareSpec
 from tngd_hw.netlist import Transient, write_deck
 from tngd_hw.readout import settled

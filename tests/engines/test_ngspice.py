@@ -11,7 +11,7 @@ from cases import spd_matrix
 
 from tngd_hw import LinearProblem, MisuseError, Outcome, manufacture, presets, program
 from tngd_hw.engines import Ngspice, find_engine
-from tngd_hw.engines.raw_file import read_raw
+from tngd_hw.engines.spice.raw_file import read_raw
 from tngd_hw.topologies import LoadedChip
 
 pytestmark = pytest.mark.ngspice

@@ -12,11 +12,11 @@ import pytest
 
 from tngd_hw import LinearProblem, Outcome, manufacture, presets, program
 from tngd_hw.engines import Ngspice
-from tngd_hw.engines.deck_estimate import estimate_analysis
-from tngd_hw.engines.ngspice_estimate import RunEstimate, estimate_run
-from tngd_hw.engines.ngspice_failures import failure_status
-from tngd_hw.engines.ngspice_found import required_ngspice
-from tngd_hw.engines.ngspice_process import run_deck
+from tngd_hw.engines.decks.estimate import estimate_analysis
+from tngd_hw.engines.spice.estimate import RunEstimate, estimate_run
+from tngd_hw.engines.spice.failures import failure_status
+from tngd_hw.engines.spice.found import required_ngspice
+from tngd_hw.engines.spice.process import run_deck
 from tngd_hw.netlist import Transient, flatten, read_deck, write_deck
 from tngd_hw.topologies import LoadedChip
 

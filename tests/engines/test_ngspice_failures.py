@@ -173,7 +173,7 @@ def test_interrupt_ends_ngspice_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     fake(tmp_path, monkeypatch, SLEEPER.format(pid=tmp_path / "pid"))
     script = """
         import signal
-        from tngd_hw.engines.ngspice_process import find_ngspice, ngspice_version, run_deck
+        from tngd_hw.engines.spice.process import find_ngspice, ngspice_version, run_deck
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would ignore it
         try:
             run_deck("* x", ngspice_version(find_ngspice()), plot="Transient", stop_s=1.0, timeout_s=60.0)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tngd_hw import Outcome
-from tngd_hw.engines.ngspice_found import required_ngspice
-from tngd_hw.engines.ngspice_process import DEFAULT_MEMORY_BYTES, SpiceRun, run_deck
+from tngd_hw.engines.spice.found import required_ngspice
+from tngd_hw.engines.spice.process import DEFAULT_MEMORY_BYTES, SpiceRun, run_deck
 
 pytestmark = pytest.mark.ngspice
 

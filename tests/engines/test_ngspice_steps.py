@@ -11,7 +11,7 @@ import pytest
 
 from tngd_hw import LinearProblem, manufacture, presets, program
 from tngd_hw.engines import Ngspice, Trajectory, find_engine
-from tngd_hw.engines.ngspice_steps import END_SHARE, choose_steps
+from tngd_hw.engines.spice.steps import END_SHARE, choose_steps
 from tngd_hw.topologies import TOPOLOGIES, LoadedChip
 
 Array = npt.NDArray[np.float64]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tngd_hw import LinearProblem, MisuseError, Netlist, OutcomeError, manufacture, presets, program
-from tngd_hw.engines.deck_result import DeckEngine
-from tngd_hw.engines.noise_matrix import noise_band, noise_by_source, noise_matrix, noise_sweep
-from tngd_hw.engines.noise_probe import integral
+from tngd_hw.engines.decks.result import DeckEngine
+from tngd_hw.engines.noise.matrix import noise_band, noise_by_source, noise_matrix, noise_sweep
+from tngd_hw.engines.noise.probe import integral
 from tngd_hw.linear_sde import LinearSDE
 from tngd_hw.netlist import Kind, NetlistBuilder, NoiseSources, state_equations
 from tngd_hw.netlist.netlist import ROOM_KELVIN

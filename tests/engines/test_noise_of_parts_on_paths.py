@@ -8,10 +8,10 @@ import torch
 from cases import spd_matrix
 
 from tngd_hw import LinearProblem, MisuseError, manufacture, program
-from tngd_hw.engines.noise_currents import chip_currents
-from tngd_hw.engines.noise_path import NoisePath, draw_path
-from tngd_hw.engines.noise_run import behavioral_on_path, path_deck, state_space_on_path
-from tngd_hw.engines.noise_sources import OrnsteinUhlenbeck
+from tngd_hw.engines.noise.currents import chip_currents
+from tngd_hw.engines.noise.path import NoisePath, draw_path
+from tngd_hw.engines.noise.run import behavioral_on_path, path_deck, state_space_on_path
+from tngd_hw.engines.noise.sources import OrnsteinUhlenbeck
 from tngd_hw.engines.slow_noise import charged_with_slow_noise, with_slow_noise
 from tngd_hw.hardware import HardwareSpec
 from tngd_hw.netlist import Kind, NetlistBuilder, state_equations

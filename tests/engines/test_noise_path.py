@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from scipy.signal import lsim
 
 from tngd_hw import LinearProblem, MisuseError, manufacture, presets, program
-from tngd_hw.engines.noise_path import (
+from tngd_hw.engines.noise.path import (
     NoisePath,
     draw_path,
     injected_currents,
@@ -21,8 +21,8 @@ from tngd_hw.engines.noise_path import (
     path_from_increments,
     variance_bias,
 )
-from tngd_hw.engines.noise_run import behavioral_on_path, state_space_on_path
-from tngd_hw.engines.noise_sources import NoiseColor, OrnsteinUhlenbeck, PowerLaw, White
+from tngd_hw.engines.noise.run import behavioral_on_path, state_space_on_path
+from tngd_hw.engines.noise.sources import NoiseColor, OrnsteinUhlenbeck, PowerLaw, White
 from tngd_hw.linear_sde import LinearSDE, noise_as_input, noise_as_output, response, sample_averages
 from tngd_hw.topologies import LoadedChip
 

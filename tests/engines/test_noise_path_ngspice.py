@@ -14,12 +14,12 @@ from scipy.integrate import quad
 import tngd_hw as tngd
 from tngd_hw import LinearProblem, MisuseError, Outcome, manufacture, presets, program
 from tngd_hw.engines import Ngspice, find_ngspice, ngspice_version
-from tngd_hw.engines.filesource_deck import noisy_deck, unseeded_trnoise_deck
-from tngd_hw.engines.ngspice_process import NgspiceVersion, run_deck
-from tngd_hw.engines.noise_path import NoisePath, draw_path, injected_currents, path_from_increments
-from tngd_hw.engines.noise_run import behavioral_on_path, ngspice_on_path, state_space_on_path
-from tngd_hw.engines.noise_sources import OrnsteinUhlenbeck, PowerLaw
-from tngd_hw.engines.raw_file import read_raw
+from tngd_hw.engines.noise.filesource_deck import noisy_deck, unseeded_trnoise_deck
+from tngd_hw.engines.noise.path import NoisePath, draw_path, injected_currents, path_from_increments
+from tngd_hw.engines.noise.run import behavioral_on_path, ngspice_on_path, state_space_on_path
+from tngd_hw.engines.noise.sources import OrnsteinUhlenbeck, PowerLaw
+from tngd_hw.engines.spice.process import NgspiceVersion, run_deck
+from tngd_hw.engines.spice.raw_file import read_raw
 from tngd_hw.linear_sde import noise_as_input, noise_as_output, sample_averages, transition
 from tngd_hw.topologies import LoadedChip
 

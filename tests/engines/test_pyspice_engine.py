@@ -18,8 +18,8 @@ from pyspice_here import needs_pyspice
 import tngd_hw
 from tngd_hw import LinearProblem, MisuseError, Outcome, manufacture, presets, program
 from tngd_hw.engines import Ngspice, PySpice, find_engine, pyspice
-from tngd_hw.engines.ngspice_found import required_ngspice
 from tngd_hw.engines.pyspice import NO_LIBRARY, NO_PYSPICE, WorkerRun, find_library, run_in_worker
+from tngd_hw.engines.spice.found import required_ngspice
 from tngd_hw.topologies import LoadedChip
 
 RC = """step into an RC

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tngd_hw.engines.raw_file import RawFileError, read_raw
+from tngd_hw.engines.spice.raw_file import RawFileError, read_raw
 
 
 def plot(name: str, names: list[str], values: np.ndarray, flags: str = "real") -> bytes:

@@ -11,7 +11,7 @@ import xarray
 
 from tngd_hw import LinearProblem, manufacture, presets, program
 from tngd_hw.engines.frequency import poles
-from tngd_hw.engines.spice_poles import ngspice_poles
+from tngd_hw.engines.spice.poles import ngspice_poles
 from tngd_hw.report import pole_figure, save_figure
 from tngd_hw.topologies import TOPOLOGIES, LoadedChip
 

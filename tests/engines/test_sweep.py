@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tngd_hw.engines import simulate_deck
-from tngd_hw.engines.deck_result import AcResult, DeckEngine, NoiseResult
+from tngd_hw.engines.decks.result import AcResult, DeckEngine, NoiseResult
 from tngd_hw.engines.sweep import sweep_frequencies, sweep_points
 from tngd_hw.netlist import AcSweep, NoiseSweep, Spacing, read_deck
 from tngd_hw.outcome import MisuseError

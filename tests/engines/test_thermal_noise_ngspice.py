@@ -14,12 +14,12 @@ from scipy.signal import cont2discrete
 
 from tngd_hw import LinearProblem, manufacture, program
 from tngd_hw.engines import Ngspice
-from tngd_hw.engines.filesource_deck import corner_error
-from tngd_hw.engines.ngspice_found import usable_ngspice
-from tngd_hw.engines.ngspice_process import NgspiceVersion
-from tngd_hw.engines.noise_currents import chip_currents
-from tngd_hw.engines.noise_path import NoisePath, draw_path
-from tngd_hw.engines.noise_run import ngspice_on_path, state_space_on_path
+from tngd_hw.engines.noise.currents import chip_currents
+from tngd_hw.engines.noise.filesource_deck import corner_error
+from tngd_hw.engines.noise.path import NoisePath, draw_path
+from tngd_hw.engines.noise.run import ngspice_on_path, state_space_on_path
+from tngd_hw.engines.spice.found import usable_ngspice
+from tngd_hw.engines.spice.process import NgspiceVersion
 from tngd_hw.hardware import HardwareSpec, Role
 from tngd_hw.netlist import state_equations
 from tngd_hw.topologies import LoadedChip

@@ -9,7 +9,7 @@ from scipy.linalg import expm
 
 from tngd_hw import LinearProblem, MisuseError, manufacture, presets, program
 from tngd_hw.engines import Engine, find_engine
-from tngd_hw.engines.deck_transient import exact_transient
+from tngd_hw.engines.decks.transient import exact_transient
 from tngd_hw.hardware import HardwareSpec, Reset, Role
 from tngd_hw.netlist import Transient, with_reset_switches
 from tngd_hw.topologies import LoadedChip

@@ -10,8 +10,8 @@ import pytest
 from scipy.linalg import expm
 
 from tngd_hw.engines import find_ngspice, ngspice_version
-from tngd_hw.engines.ngspice_process import run_deck
-from tngd_hw.engines.raw_file import read_raw
+from tngd_hw.engines.spice.process import run_deck
+from tngd_hw.engines.spice.raw_file import read_raw
 from tngd_hw.netlist import Kind, Netlist, NetlistBuilder, Transient, state_equations, write_deck
 
 pytestmark = pytest.mark.ngspice

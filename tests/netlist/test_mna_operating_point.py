@@ -7,7 +7,7 @@ import pytest
 from circuit_cards import circuit
 
 from tngd_hw.engines import find_ngspice, ngspice_version
-from tngd_hw.engines.ngspice_process import run_deck
+from tngd_hw.engines.spice.process import run_deck
 from tngd_hw.netlist import Kind, NetlistBuilder, operating_point
 
 LADDER = [

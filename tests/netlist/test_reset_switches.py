@@ -12,9 +12,9 @@ import torch
 from scipy.linalg import expm
 
 from tngd_hw import LinearProblem, manufacture, presets, program
-from tngd_hw.engines.deck_ngspice import DeckInNgspice
-from tngd_hw.engines.deck_transient import exact_transient
-from tngd_hw.engines.ngspice_found import required_ngspice
+from tngd_hw.engines.decks.ngspice import DeckInNgspice
+from tngd_hw.engines.decks.transient import exact_transient
+from tngd_hw.engines.spice.found import required_ngspice
 from tngd_hw.netlist import Deck, Kind, Netlist, NetlistBuilder, Transient
 from tngd_hw.netlist.reset import with_reset_switches
 from tngd_hw.outcome import MisuseError

@@ -9,7 +9,7 @@ import pytest
 from ngspice_runs import plots
 
 from tngd_hw import MisuseError
-from tngd_hw.engines.ngspice_found import required_ngspice
+from tngd_hw.engines.spice.found import required_ngspice
 from tngd_hw.netlist import (
     Kind,
     NetlistBuilder,

@@ -13,7 +13,7 @@ from scipy.linalg import expm
 
 from tngd_hw import HardwareSpec, LinearProblem, MisuseError, Outcome, manufacture, presets, program, solve
 from tngd_hw.engines import find_engine
-from tngd_hw.engines.ngspice_process import find_ngspice, ngspice_version, run_deck
+from tngd_hw.engines.spice.process import find_ngspice, ngspice_version, run_deck
 from tngd_hw.hardware import Encoding, Role
 from tngd_hw.linear_sde import mean_at
 from tngd_hw.netlist import Kind, Transient, state_equations, write_deck

@@ -21,7 +21,7 @@ from scipy.linalg import solve_continuous_lyapunov
 
 from tngd_hw import HardwareSpec, LinearProblem, MisuseError, Outcome, manufacture, presets, program
 from tngd_hw.engines import find_engine
-from tngd_hw.engines.ngspice_process import find_ngspice, ngspice_version, run_deck
+from tngd_hw.engines.spice.process import find_ngspice, ngspice_version, run_deck
 from tngd_hw.hardware import Elements, Role, Transconductors
 from tngd_hw.netlist import Kind, Netlist, Transient, state_equations, write_deck
 from tngd_hw.topologies import Drive, LoadedChip

@@ -156,7 +156,7 @@ def _noise_sentence(loaded: LoadedChip, noise: NoisePath) -> str:
 
 def _deck(loaded: LoadedChip, noise: NoisePath | None, *, seconds: float) -> DeckFolder:
     from tngd_hw.engines import DeckFolder, Ngspice
-    from tngd_hw.engines.noise_run import path_deck
+    from tngd_hw.engines.noise.run import path_deck
 
     if noise is None:
         return DeckFolder(Ngspice().deck(loaded, duration=seconds, standalone=True), {})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.status import Status as Spinner
 
-    from tngd_hw.engines.ngspice_estimate import RunEstimate
+    from tngd_hw.engines.spice.estimate import RunEstimate
 
 __all__ = ["Progress"]
 

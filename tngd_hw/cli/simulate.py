@@ -16,8 +16,8 @@ from tngd_hw.outcome import MisuseError, Status
 
 if TYPE_CHECKING:
     from tngd_hw.engines import DeckEngine, DeckResult
-    from tngd_hw.engines.deck_result import AcResult, NoiseResult, TransientResult
-    from tngd_hw.engines.deck_statistics import Band
+    from tngd_hw.engines.decks.result import AcResult, NoiseResult, TransientResult
+    from tngd_hw.engines.decks.statistics import Band
     from tngd_hw.netlist import DcSolution
 
 __all__ = ["simulate"]
@@ -98,8 +98,8 @@ def _document(result: DeckResult, files: list[str]) -> dict[str, Any]:
 
 
 def _summary(analysis: TransientResult | AcResult | NoiseResult) -> dict[str, Any]:
-    from tngd_hw.engines.deck_result import AcResult, TransientResult
-    from tngd_hw.engines.deck_statistics import bands, node_statistics
+    from tngd_hw.engines.decks.result import AcResult, TransientResult
+    from tngd_hw.engines.decks.statistics import bands, node_statistics
 
     common = {"kind": analysis.kind, "outcome": analysis.status.outcome.value, "message": str(analysis.status)}
     if isinstance(analysis, TransientResult):
@@ -140,8 +140,8 @@ def _report(result: DeckResult, rows: int) -> str:
 
 
 def _described(name: str, analysis: TransientResult | AcResult | NoiseResult, rows: int) -> list[str]:
-    from tngd_hw.engines.deck_result import AcResult, TransientResult
-    from tngd_hw.engines.deck_statistics import bands, node_statistics
+    from tngd_hw.engines.decks.result import AcResult, TransientResult
+    from tngd_hw.engines.decks.statistics import bands, node_statistics
     from tngd_hw.units import format_quantity
 
     if not analysis.status.ok:

@@ -1,4 +1,12 @@
-"""From a network and a batch to the factors of its curvature matrix (float64, torch)."""
+"""From a network and a batch to the factors of its curvature matrix (float64, torch).
+
+The batch        forward (checked once), parameters (as one vector), jacobian
+The loss         loss_factors (what is asked of one), closed_form_losses, split_cross_entropy, general_loss;
+                 loss_hessian chooses
+The matrix       ggn (factors), operator (products alone), fisher (true, Monte Carlo, empirical; monte_carlo draws)
+Layer by layer   block_diagonal; kfac (kfac_block, kfac_layers, kfac_diagonals)
+The dual form    any_gradient: for gradients outside the row space of the factor
+"""
 
 from tngd_hw.curvature.any_gradient import any_gradient_dual_problem, factors_dual_problem
 from tngd_hw.curvature.block_diagonal import LayerBlock, layer_blocks

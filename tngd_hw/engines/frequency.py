@@ -17,11 +17,11 @@ import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tngd_hw.engines.deck_frequency import over_derivatives
-from tngd_hw.engines.deck_ngspice import DeckInNgspice
-from tngd_hw.engines.deck_result import DeckEngine
-from tngd_hw.engines.deck_transient import growth_status
-from tngd_hw.engines.ngspice_found import required_ngspice
+from tngd_hw.engines.decks.frequency import over_derivatives
+from tngd_hw.engines.decks.ngspice import DeckInNgspice
+from tngd_hw.engines.decks.result import DeckEngine
+from tngd_hw.engines.decks.transient import growth_status
+from tngd_hw.engines.spice.found import required_ngspice
 from tngd_hw.engines.sweep import sweep_frequencies
 from tngd_hw.linear_sde import LinearSDE, frequency_response
 from tngd_hw.netlist import AcSweep, DcSolution, Deck, Kind, Netlist, operating_point, state_equations

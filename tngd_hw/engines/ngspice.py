@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from tngd_hw.engines.base import EngineState, check_run, check_settings, failed, node_names, run_statuses
-from tngd_hw.engines.filesource_deck import EXPECTED_POINTS_PER_SAMPLE
-from tngd_hw.engines.ngspice_estimate import RunEstimate, estimate_run, refusal
-from tngd_hw.engines.ngspice_found import usable_ngspice
-from tngd_hw.engines.ngspice_process import NgspiceVersion, run_deck
-from tngd_hw.engines.ngspice_steps import Steps, choose_steps
-from tngd_hw.engines.noise_path import NoisePath, draw_path
-from tngd_hw.engines.noise_run import ngspice_on_path
+from tngd_hw.engines.noise.filesource_deck import EXPECTED_POINTS_PER_SAMPLE
+from tngd_hw.engines.noise.path import NoisePath, draw_path
+from tngd_hw.engines.noise.run import ngspice_on_path
+from tngd_hw.engines.spice.estimate import RunEstimate, estimate_run, refusal
+from tngd_hw.engines.spice.found import usable_ngspice
+from tngd_hw.engines.spice.process import NgspiceVersion, run_deck
+from tngd_hw.engines.spice.steps import Steps, choose_steps
 from tngd_hw.engines.trajectory import Trajectory
 from tngd_hw.engines.watched import outputs_of, watched_names, watched_netlist
 from tngd_hw.netlist import Netlist, Transient, write_deck
@@ -34,19 +34,19 @@ _MEMORY_SHARE = 4
 class Ngspice:
     """ngspice >= 39 as a process; KLU is used where the version has it.
 
-    Steps and tolerance come from the circuit's modes, for a stated error (see :mod:`~tngd_hw.engines.ngspice_steps`);
+    Steps and tolerance come from the circuit's modes, for a stated error (see :mod:`~tngd_hw.engines.spice.steps`);
     a ringing circuit takes many more of them.  Before a run its time and memory are predicted (see
-    :mod:`~tngd_hw.engines.ngspice_estimate`): one of more than ``timeout_s``, or 8 GiB, is not begun (timed_out,
+    :mod:`~tngd_hw.engines.spice.estimate`): one of more than ``timeout_s``, or 8 GiB, is not begun (timed_out,
     simulator_failed).
 
     Attributes:
         accuracy: Largest error along the path, relative to the largest voltage; at the end a tenth of it
-            (:data:`~tngd_hw.engines.ngspice_steps.END_SHARE`).  Not used where both settings below are.
+            (:data:`~tngd_hw.engines.spice.steps.END_SHARE`).  Not used where both settings below are.
         relative_tolerance: ngspice's ``reltol``; default by ``accuracy``.
         points: Smallest number of steps of a run; default 250.
         timeout_s: A run is stopped after this many seconds (outcome timed_out).
         noise_bias: Largest relative error of a variance by the sampling of white noise (sets its step).  The
-            path of a seed is that of :func:`~tngd_hw.engines.noise_path.draw_path`, in steps of its own.
+            path of a seed is that of :func:`~tngd_hw.engines.noise.path.draw_path`, in steps of its own.
         force: Begin runs of any predicted length and memory.
         progress: Called four times a second with the seconds so far and the prediction.
     """
@@ -134,7 +134,7 @@ class Ngspice:
         x0: ArrayLike | Tensor | None = None,
         times_s: ArrayLike | Tensor | None = None,
     ) -> tuple[EngineState, Trajectory]:
-        """Run on a given noise path, over its duration; see :func:`~tngd_hw.engines.noise_run.ngspice_on_path`."""
+        """Run on a given noise path, over its duration; see :func:`~tngd_hw.engines.noise.run.ngspice_on_path`."""
         if not state.status.ok:
             seed = path.seed or 0
             return state, failed(self.name, state.loaded, state.status, duration=path.duration_s, seed=seed)

@@ -30,7 +30,7 @@ from torch import Tensor
 from tngd_hw.engines import pyspice_worker
 from tngd_hw.engines.base import EngineState, check_run, check_settings, failed, node_names, run_statuses
 from tngd_hw.engines.ngspice import Ngspice
-from tngd_hw.engines.ngspice_failures import FAILURE
+from tngd_hw.engines.spice.failures import FAILURE
 from tngd_hw.engines.trajectory import Trajectory
 from tngd_hw.engines.watched import outputs_of, watched_names
 from tngd_hw.netlist import to_pyspice

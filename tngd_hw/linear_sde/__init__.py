@@ -1,6 +1,16 @@
 """Linear stochastic differential equations, exactly: the mathematics, which knows no circuit.
 
 dx = (F x + E u) dt + B dW,  y = C x + D u + D_w xi;  stable means every eigenvalue of F has a negative real part.
+
+The system           system; structure (what it is, checked), compose, augment, change and balance (units and bases)
+One step             transition, by modal (the eigenbasis, where it is good enough) or doubling
+Moments              mean, covariance, stationary and settled (many systems of one design), average, spectrum
+Samples              sample, paths and recursion; grid, levels and dyadic (many time steps at once); gaussian (roots)
+Given inputs         response (to samples), bounded (amplifiers that saturate)
+Measured paths       record (files), likelihood
+Millions of states   low_rank and low_rank_noise (closed forms); krylov (arnoldi, defect) and krylov_noise (faber,
+                     faber_steps, numerical_range) from products alone
+What these stand on  tensors (what users hand in), dense
 """
 
 from tngd_hw.linear_sde.augment import append_output_integrals, noise_as_input, noise_as_output

@@ -1,4 +1,11 @@
-"""Figures, schematics and the HTML page that explain a run."""
+"""Figures, schematics and the HTML page that explain a run.
+
+Figures      style (the look of all), figures (trainings), chip_figures (dies), bode (poles and noise spectra)
+Schematics   schematic and one file a topology; schematic_sheet, schematic_crossbar
+The page     page, from comparison (what was run), facts and metrics; sections by subject (circuit, table, training);
+             markup and page_style
+In words     notation: what the parts of a chip are called in derivations
+"""
 
 from tngd_hw.report.bode import bode_figure, noise_figure, pole_figure
 from tngd_hw.report.chip_figures import budget_figure, error_histogram, sensitivity_figure

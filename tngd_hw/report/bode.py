@@ -76,7 +76,7 @@ def noise_figure(curves: xarray.Dataset, points: xarray.Dataset | None = None) -
     """Noise density of the outputs against frequency.
 
     Args:
-        curves: From :func:`tngd_hw.engines.noise_matrix.noise_matrix`; the 8 loudest nodes at most.
+        curves: From :func:`tngd_hw.engines.noise.matrix.noise_matrix`; the 8 loudest nodes at most.
         points: The same of another engine.
     """
     from matplotlib.figure import Figure

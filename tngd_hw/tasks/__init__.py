@@ -1,4 +1,10 @@
-"""Data and models to train on."""
+"""Data and models to train on.
+
+Images               classification (the task), digits, mnist (idx)
+Questions            qa_task, qa_model (lora), qa_windows, squad
+Physics              poisson
+Where data are       data_files (folders, the cache), download
+"""
 
 from tngd_hw.tasks.classification import ClassificationTask, minibatches
 from tngd_hw.tasks.data_files import (

@@ -1,4 +1,14 @@
-"""Numbers to parameters: natural gradients from a chip, the TNGD optimizer, loops and digital controls."""
+"""Numbers to parameters: natural gradients from a chip, the TNGD optimizer, loops and digital controls.
+
+The optimizer        tngd (TNGD, TNGD-Adam); damping (Levenberg-Marquardt); schedule (time, start, delay, readouts)
+What it asks of      method (the protocol); one of
+  a circuit          natural_gradient (dual form), primal_gradient, block_gradient, kfac_gradient; run by analog_solver
+  a device as large  relaxed_gradient (perfect parts; relaxation), array_device (real arrays; written_arrays)
+  as the network
+  a computer         digital_gradient (exact, conjugate gradients; directions), adafisher
+The loop             loop, checkpoint, record (what a task is, what a run leaves); line_search for full batches
+Controls             baselines: SGD, Adam, sign-SGD, with a search of their learning rates
+"""
 
 from tngd_hw.training.adafisher import AdaFisherMethod
 from tngd_hw.training.analog_solver import AnalogSolve, AnalogSolver

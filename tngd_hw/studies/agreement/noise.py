@@ -1,7 +1,7 @@
 """Stationary covariance of a noisy circuit: the Lyapunov equation against ngspice's ``.noise``, integrated.
 
 Any projections of the outputs, one run of ngspice each, where all n (n + 1)/2 entries of
-:func:`tngd_hw.engines.noise_matrix.noise_matrix` would be too many.
+:func:`tngd_hw.engines.noise.matrix.noise_matrix` would be too many.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from tngd_hw.engines.noise_matrix import noise_sweep
-from tngd_hw.engines.noise_probe import projected_variance
+from tngd_hw.engines.noise.matrix import noise_sweep
+from tngd_hw.engines.noise.probe import projected_variance
 from tngd_hw.linear_sde import stationary_output_covariance
 from tngd_hw.netlist import state_equations
 from tngd_hw.topologies import LoadedChip

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import eig
 
-from tngd_hw.engines.ngspice_found import required_ngspice
-from tngd_hw.engines.ngspice_process import NgspiceVersion, run_deck
+from tngd_hw.engines.spice.found import required_ngspice
+from tngd_hw.engines.spice.process import NgspiceVersion, run_deck
 from tngd_hw.netlist import Transient, write_deck
 from tngd_hw.outcome import MisuseError, OutcomeError
 from tngd_hw.studies.stability.circuits import Loop

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tngd_hw.engines.deck_result import AcResult, TransientResult
+from tngd_hw.engines.decks.result import AcResult, TransientResult
 
 __all__ = ["Band", "NodeStatistics", "bands", "node_statistics"]
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tngd_hw.engines.noise_path import NoisePath, injected_currents
+from tngd_hw.engines.noise.path import NoisePath, injected_currents
 from tngd_hw.netlist import Netlist, Transient, write_deck
 from tngd_hw.netlist.noise_columns import NoiseCurrents
 from tngd_hw.netlist.tables import Floats
@@ -133,13 +133,13 @@ def unseeded_trnoise_deck(netlist: Netlist, *, duration: float, step_s: float, u
     """The transient with ngspice's own ``trnoise``: NO SEED, every run is another path that nobody can repeat.
 
     Its samples are joined by straight lines as ours are, so that the variance is low by what
-    :func:`~tngd_hw.engines.noise_path.variance_bias` says at the samples, 14/15 of that averaged over time
+    :func:`~tngd_hw.engines.noise.path.variance_bias` says at the samples, 14/15 of that averaged over time
     (1 - 7 h/(15 tau) for one mode).  The deck is one file.
 
     Args:
         netlist: A circuit with noise sources.
         duration: Seconds.
-        step_s: h; take it from :func:`~tngd_hw.engines.noise_path.noise_step`.
+        step_s: h; take it from :func:`~tngd_hw.engines.noise.path.noise_step`.
         use_klu: Ask for the KLU solver.
     """
     currents = injected_currents(netlist)

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tngd_hw.engines.deck_estimate import estimate_analysis
-from tngd_hw.engines.deck_result import AcResult, NoiseResult, TransientResult
-from tngd_hw.engines.deck_transient import of_a_deck
-from tngd_hw.engines.ngspice_estimate import RunEstimate, refusal
-from tngd_hw.engines.ngspice_process import NgspiceVersion, SpiceRun, run_deck
-from tngd_hw.engines.raw_file import Plot
+from tngd_hw.engines.decks.estimate import estimate_analysis
+from tngd_hw.engines.decks.result import AcResult, NoiseResult, TransientResult
+from tngd_hw.engines.decks.transient import of_a_deck
+from tngd_hw.engines.spice.estimate import RunEstimate, refusal
+from tngd_hw.engines.spice.process import NgspiceVersion, SpiceRun, run_deck
+from tngd_hw.engines.spice.raw_file import Plot
 from tngd_hw.engines.sweep import in_every_version
 from tngd_hw.netlist import (
     AcSweep,
@@ -55,7 +55,7 @@ class DeckInNgspice:
         timeout_s: A run is stopped after this many seconds.
         steps: Smallest number of steps of a transient.
         force: Begin runs of any predicted length and memory; others are refused, see
-            :func:`~tngd_hw.engines.ngspice_estimate.refusal`.
+            :func:`~tngd_hw.engines.spice.estimate.refusal`.
         progress: Called four times a second with the seconds so far of an analysis and its prediction.
     """
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tngd_hw.engines.ngspice_failures import FAILURE, failure_status, stopped_after
-from tngd_hw.engines.raw_file import Plot, RawFileError, read_raw
+from tngd_hw.engines.spice.failures import FAILURE, failure_status, stopped_after
+from tngd_hw.engines.spice.raw_file import Plot, RawFileError, read_raw
 from tngd_hw.outcome import MisuseError, Outcome, Status
 
 __all__ = ["DEFAULT_MEMORY_BYTES", "NgspiceVersion", "SpiceRun", "find_ngspice", "ngspice_version", "run_deck"]

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tngd_hw.engines.deck_circuit import DeckCircuit, deck_circuit
-from tngd_hw.engines.deck_sources import DrivenEquations, Sources, driven_equations, event_times
-from tngd_hw.engines.deck_switches import at_rest, switch_plan, with_switches_set
+from tngd_hw.engines.decks.circuit import DeckCircuit, deck_circuit
+from tngd_hw.engines.decks.sources import DrivenEquations, Sources, driven_equations, event_times
+from tngd_hw.engines.decks.switches import at_rest, switch_plan, with_switches_set
 from tngd_hw.linear_sde import LinearSDE, state_response
 from tngd_hw.netlist import Netlist, Transient
 from tngd_hw.outcome import MisuseError, Outcome, Status

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tngd_hw.engines.deck_circuit import deck_circuit
-from tngd_hw.engines.deck_frequency import exact_ac, exact_noise
-from tngd_hw.engines.deck_ngspice import DeckInNgspice
-from tngd_hw.engines.deck_result import AcResult, DeckEngine, DeckResult, NoiseResult, TransientResult
-from tngd_hw.engines.deck_switches import at_rest
-from tngd_hw.engines.deck_transient import exact_transient
-from tngd_hw.engines.ngspice_estimate import RunEstimate
-from tngd_hw.engines.ngspice_found import required_ngspice
+from tngd_hw.engines.decks.circuit import deck_circuit
+from tngd_hw.engines.decks.frequency import exact_ac, exact_noise
+from tngd_hw.engines.decks.ngspice import DeckInNgspice
+from tngd_hw.engines.decks.result import AcResult, DeckEngine, DeckResult, NoiseResult, TransientResult
+from tngd_hw.engines.decks.switches import at_rest
+from tngd_hw.engines.decks.transient import exact_transient
+from tngd_hw.engines.spice.estimate import RunEstimate
+from tngd_hw.engines.spice.found import required_ngspice
 from tngd_hw.netlist import (
     AcSweep,
     Analysis,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from tngd_hw.engines.ngspice_estimate import RunEstimate, estimate_run
+from tngd_hw.engines.spice.estimate import RunEstimate, estimate_run
 from tngd_hw.engines.sweep import sweep_points
 from tngd_hw.netlist import AcSweep, Analysis, Kind, Netlist, NoiseSweep, OperatingPoint, Shape, Transient, Waveform
 

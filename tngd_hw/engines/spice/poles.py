@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tngd_hw.engines.frequency import as_netlist
-from tngd_hw.engines.ngspice_found import required_ngspice
-from tngd_hw.engines.ngspice_process import run_deck
+from tngd_hw.engines.spice.found import required_ngspice
+from tngd_hw.engines.spice.process import run_deck
 from tngd_hw.netlist import Netlist, OperatingPoint, write_deck
 from tngd_hw.outcome import OutcomeError
 from tngd_hw.topologies import LoadedChip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tngd_hw.engines.ngspice_process import NgspiceVersion, find_ngspice, ngspice_version
+from tngd_hw.engines.spice.process import NgspiceVersion, find_ngspice, ngspice_version
 from tngd_hw.outcome import Outcome, OutcomeError, Status
 
 __all__ = ["required_ngspice", "usable_ngspice"]

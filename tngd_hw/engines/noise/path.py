@@ -23,8 +23,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from tngd_hw.engines.noise_currents import chip_currents, injected_currents
-from tngd_hw.engines.noise_sources import NoiseColor, White
+from tngd_hw.engines.noise.currents import chip_currents, injected_currents
+from tngd_hw.engines.noise.sources import NoiseColor, White
 from tngd_hw.linear_sde import LinearSDE, noise_as_input, stationary_output_covariance, transition
 from tngd_hw.linear_sde.dense import eigh, eigvalsh
 from tngd_hw.netlist.noise_columns import NoiseCurrents
@@ -84,7 +84,7 @@ class NoisePath:
 def draw_path(
     loaded: LoadedChip, *, duration: float, seed: int, bias_budget: float = 0.01, color: NoiseColor | None = None
 ) -> NoisePath:
-    """Draw all white noise of one chip, see :mod:`~tngd_hw.engines.noise_currents`; equal seeds give equal bits.
+    """Draw all white noise of one chip, see :mod:`~tngd_hw.engines.noise.currents`; equal seeds give equal bits.
 
     Every source has a stream of its own, ``stream(seed, "engine.noise_path", chip, source)``.  The engines' own draws
     (``"engine.injected_noise"``) have the same law and are other paths: they need no samples.

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tngd_hw.engines.deck_circuit import DeckCircuit
+from tngd_hw.engines.decks.circuit import DeckCircuit
 from tngd_hw.netlist import Kind, Netlist, SwitchModel, Table, Waveform
 from tngd_hw.netlist.linear_elements import SWITCH_PREFIX
 from tngd_hw.netlist.loops import Forest

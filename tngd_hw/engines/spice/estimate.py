@@ -57,7 +57,7 @@ def estimate_run(n: int, elements: int, points: int, *, has_klu: bool) -> RunEst
     Args:
         n: Unknowns of the problem: the size of the dense block that the factorisation is about.
         elements: Elements of the netlist, cells written out.  A block with fewer than n^2/2 counts as a smaller one.
-        points: Time points, as :class:`~tngd_hw.engines.ngspice_steps.Steps` expects them.
+        points: Time points, as :class:`~tngd_hw.engines.spice.steps.Steps` expects them.
         has_klu: Whether the KLU solver is used.
     """
     block = max(1.0, min(float(n), math.sqrt(2 * elements)))

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from tngd_hw.engines.base import failed, node_names, output_times, run_statuses
 from tngd_hw.engines.equations import Equations, with_constant
-from tngd_hw.engines.filesource_deck import STEPS_PER_SAMPLE, DeckFolder, noisy_deck
-from tngd_hw.engines.ngspice_process import DEFAULT_MEMORY_BYTES, NgspiceVersion, run_deck
-from tngd_hw.engines.noise_currents import chip_currents, with_held_nodes_at_ground
-from tngd_hw.engines.noise_path import NoisePath
+from tngd_hw.engines.noise.currents import chip_currents, with_held_nodes_at_ground
+from tngd_hw.engines.noise.filesource_deck import STEPS_PER_SAMPLE, DeckFolder, noisy_deck
+from tngd_hw.engines.noise.path import NoisePath
 from tngd_hw.engines.slow_noise import charged_with_slow_noise
+from tngd_hw.engines.spice.process import DEFAULT_MEMORY_BYTES, NgspiceVersion, run_deck
 from tngd_hw.engines.trajectory import Trajectory
 from tngd_hw.engines.watched import outputs_of, watched_equations, watched_names, watched_netlist
 from tngd_hw.linear_sde import LinearSDE, noise_as_input, response
@@ -105,10 +105,10 @@ def ngspice_on_path(
         b: Right-hand side, shape (n,); default the problem's.
         x0: Start, shape (n,); default 0.
         times_s: Output times; default those of the samples.
-        steps_per_sample: m; the path is off by :func:`~tngd_hw.engines.filesource_deck.corner_error` of its noise.
+        steps_per_sample: m; the path is off by ``corner_error`` (:mod:`~tngd_hw.engines.noise.filesource_deck`).
         timeout_s: The run is stopped after this many seconds.
         memory_bytes: Address space of the run.
-        progress: As for :func:`~tngd_hw.engines.ngspice_process.run_deck`.
+        progress: As for :func:`~tngd_hw.engines.spice.process.run_deck`.
 
     Raises:
         MisuseError: As :func:`state_space_on_path`.

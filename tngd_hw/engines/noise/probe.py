@@ -17,10 +17,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tngd_hw.engines.deck_ngspice import DeckInNgspice
+from tngd_hw.engines.decks.ngspice import DeckInNgspice
 from tngd_hw.engines.frequency import bare_deck
-from tngd_hw.engines.ngspice_found import required_ngspice
-from tngd_hw.engines.ngspice_process import run_deck
+from tngd_hw.engines.spice.found import required_ngspice
+from tngd_hw.engines.spice.process import run_deck
 from tngd_hw.netlist import Kind, Netlist, NoiseSweep, Table, write_deck
 from tngd_hw.netlist.deck import NOISE_PREFIX
 from tngd_hw.netlist.tables import joined

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tngd_hw.engines.deck_result import DeckEngine
+from tngd_hw.engines.decks.result import DeckEngine
 from tngd_hw.engines.frequency import as_netlist, in_threads, mode_band
-from tngd_hw.engines.noise_probe import element_densities, integral, probed_density
+from tngd_hw.engines.noise.probe import element_densities, integral, probed_density
 from tngd_hw.engines.sweep import sweep_frequencies
 from tngd_hw.linear_sde import LinearSDE, frequency_response, noise_as_input, stationary_output_covariance
 from tngd_hw.netlist import Kind, Netlist, NoiseSources, NoiseSweep, flatten, state_equations

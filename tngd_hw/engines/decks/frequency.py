@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tngd_hw.engines.deck_circuit import DeckCircuit, deck_circuit
-from tngd_hw.engines.deck_switches import at_rest
-from tngd_hw.engines.deck_transient import growth_status
+from tngd_hw.engines.decks.circuit import DeckCircuit, deck_circuit
+from tngd_hw.engines.decks.switches import at_rest
+from tngd_hw.engines.decks.transient import growth_status
 from tngd_hw.engines.sweep import sweep_frequencies
 from tngd_hw.linear_sde import LinearSDE, frequency_response, noise_as_input
 from tngd_hw.netlist import AcSweep, Kind, Netlist, NoiseSweep, StateEquations
