@@ -160,6 +160,7 @@ def tuned_figure(rows: Sequence[TunedRow], title: str) -> Figure:
         for axes in (left, right):
             axes.set(ylabel="training loss at the end [nat]", ylim=(0, 2.5))
             tidy(axes)
+        right.set_ylim(0, min(2.5, 1.15 * right.dataLim.ymax) if math.isfinite(right.dataLim.ymax) else 2.5)
         right.legend(fontsize=8)
         figure.suptitle(title, fontsize=10)
     return figure
