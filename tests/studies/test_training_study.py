@@ -19,6 +19,7 @@ from tngd_hw.studies.training.study import (
     write_training,
 )
 from tngd_hw.tasks import MNIST_FILES
+from tngd_hw.training import AnalogStart
 
 RUNS = {run.name: run for run in chip_runs()}
 
@@ -34,6 +35,10 @@ def test_chips_differ_and_the_first_is_ideal():
     only_h = RUNS["bits of H: 4 bits"]
     assert set(only_h.exact) == {Role.JACOBIAN, Role.TRANSPOSE, Role.DAMPING}
     assert RUNS["mismatch, one array both ways: 5 %"].hardware.mismatch.shared_arrays
+    reset, kept = (RUNS[f"everything together{kind}: 6 bits, 2 %, kappa 0.0001"] for kind in ("", ", state kept"))
+    assert (reset.hardware, reset.kappa, reset.exact) == (kept.hardware, kept.kappa, kept.exact)
+    assert (kept.start, kept.duration_tau) == (AnalogStart.PREVIOUS, 5.0)
+    assert "start" not in reset.configuration()  # cells of before there were two starts are still theirs
 
 
 def test_what_is_needed_is_the_cheapest_chip_with_no_worse_one_on_the_way():
@@ -66,6 +71,9 @@ def test_the_table_says_what_to_buy_and_which_chips_give_no_answer():
     assert "diverged" in table
     charts = training_figure(results, 7).axes
     assert "ideal chip: 90.0 %" in [text.get_text() for text in charts[1].get_legend().get_texts()]
+    kept = "everything together, state kept: 8 bits, 1 %, kappa 0.0001"
+    charts = training_figure([*results, result(kept, 0.93), result("the ideal chip, state kept", 0.95)], 7).axes
+    assert "the ideal chip, state kept: 95.0 %" in [text.get_text() for text in charts[3].get_legend().get_texts()]
 
 
 @needs_data(*MNIST_FILES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tngd_hw.hardware import HardwareSpec, Role, presets
@@ -25,12 +25,25 @@ from tngd_hw.training import (
     train_tngd,
 )
 
-__all__ = ["BATCH_SIZE", "DAMPING", "DURATION_TAU", "LEARNING_RATE", "Axis", "ChipRun", "chip_runs", "train_on_chip"]
+__all__ = [
+    "BATCH_SIZE",
+    "DAMPING",
+    "DURATION_TAU",
+    "KEPT_TAU",
+    "LEARNING_RATE",
+    "Axis",
+    "ChipRun",
+    "chip_runs",
+    "train_on_chip",
+]
 
 BATCH_SIZE: Final = 16
 LEARNING_RATE: Final = 0.01
 DAMPING: Final = 0.01
 DURATION_TAU: Final = 50.0
+"""Of a device that is reset to the gradient at every step."""
+KEPT_TAU: Final = 5.0
+"""Of one that keeps its state, as in the paper's Algorithm 1."""
 
 _PRODUCTS: Final = 120
 """Budget of the mean a step: stable arrays take 15 to 60 products, growing ones any number."""
@@ -55,6 +68,7 @@ class Axis(enum.Enum):
     SHARED = ("mismatch, one array both ways", "%", False)
     NOISE = ("injected noise kappa", "", False)
     TOGETHER = ("everything together", "bits", True)
+    KEPT = ("everything together, state kept", "bits", True)
 
     def __init__(self, label: str, unit: str, larger_is_better: bool) -> None:
         self.label = label
@@ -73,6 +87,8 @@ class ChipRun:
         kappa: Injected noise.
         exact: Arrays that are held as computed.
         note: What else is worth saying of it.
+        start: Where the device starts at every step.
+        duration_tau: Analog time.
     """
 
     axis: Axis
@@ -81,28 +97,32 @@ class ChipRun:
     kappa: float = 0.0
     exact: tuple[Role, ...] = ()
     note: str = ""
+    start: AnalogStart = AnalogStart.GRADIENT
+    duration_tau: float = DURATION_TAU
 
     @property
     def name(self) -> str:
         """For tables and cells."""
         value = f"{self.value:g}{' ' if self.axis.unit else ''}{self.axis.unit}"
-        return self.axis.label if self.axis is Axis.IDEAL else f"{self.axis.label}: {value}{self.note}"
+        return self.axis.label + self.note if self.axis is Axis.IDEAL else f"{self.axis.label}: {value}{self.note}"
 
     def configuration(self) -> dict[str, Any]:
         """All that its numbers depend on beside seed and length, as plain data."""
+        start = {} if self.start is AnalogStart.GRADIENT else {"start": self.start.value}
         return {
+            **start,
             "hardware": self.hardware.to_dict(),
             "kappa": self.kappa,
             "exact": [role.name for role in self.exact],
             "batch_size": BATCH_SIZE,
             "lr": LEARNING_RATE,
             "damping": DAMPING,
-            "duration_tau": DURATION_TAU,
+            "duration_tau": self.duration_tau,
         }
 
 
 def chip_runs() -> tuple[ChipRun, ...]:
-    """Every chip of the study; the first one is ideal."""
+    """Every chip of the study; the first one is ideal.  With everything together both starts are tried."""
     ideal = presets.ideal()
     arrays = (Role.JACOBIAN, Role.TRANSPOSE, Role.DAMPING)
     runs = [ChipRun(Axis.IDEAL, 0.0, ideal)]
@@ -125,7 +145,9 @@ def chip_runs() -> tuple[ChipRun, ...]:
             spec = spec.with_value(f"{part}.bits", bits)
         note = f", {100 * tolerance:g} %, kappa {kappa:g}"
         runs.append(ChipRun(Axis.TOGETHER, bits, spec, kappa, exact=(Role.DAMPING,), note=note))
-    return tuple(runs)
+    together = [run for run in runs if run.axis is Axis.TOGETHER]
+    kept = [replace(run, axis=Axis.KEPT) for run in together] + [replace(runs[0], note=", state kept")]
+    return (*runs, *(replace(run, start=AnalogStart.PREVIOUS, duration_tau=KEPT_TAU) for run in kept))
 
 
 def train_on_chip(run: ChipRun, task: TrainingTask, *, seed: int, steps: int) -> TrainingRecord:
@@ -141,7 +163,7 @@ def train_on_chip(run: ChipRun, task: TrainingTask, *, seed: int, steps: int) ->
     def watch(_step: int, found: ArrayGradient, _accuracy: float | None) -> None:
         losses.append(found.loss)
 
-    plan = AnalogSchedule(DURATION_TAU, AnalogStart.GRADIENT, kappa=run.kappa, tolerance=1e-3, max_products=_PRODUCTS)
+    plan = AnalogSchedule(run.duration_tau, run.start, kappa=run.kappa, tolerance=1e-3, max_products=_PRODUCTS)
     device = ArrayDevice(run.hardware, plan, seed=seed, noise_seed=seed, exact=run.exact)
     try:
         return train_tngd(
