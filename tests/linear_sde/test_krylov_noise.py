@@ -234,6 +234,30 @@ def test_symmetric_noise_is_the_symmetric_root_and_its_error_is_honest(condition
     assert np.linalg.norm(np.sqrt(1.05) * ours.value.numpy() - exact) > 1e-2 * np.linalg.norm(exact)
 
 
+def test_products_rounded_to_float32_are_symmetric_enough() -> None:
+    """Of 5e-6: passes at the tolerance 1e-4 and does not show; 1e-4, or 1e-7 at a fine tolerance, is refused."""
+    generator, size = np.random.default_rng(9), 200
+    values = np.where(np.arange(size) < 12, -np.geomspace(23.0, 0.5, size), -0.01)
+    axes = np.linalg.qr(generator.normal(size=(size, size)))[0]
+    skew = np.triu(generator.normal(size=(size, size)), 1)
+    skew = (skew - skew.T) / np.linalg.norm(skew - skew.T, 2) * 23.0
+
+    def drawn(rounding: float, tolerance: float) -> Array:
+        F = torch.from_numpy(axes * values @ axes.T + rounding * skew)
+        found = krylov_noise(
+            lambda v: F @ v, 50.0, size=size, noise=0.2, generator=np.random.default_rng(8), tolerance=tolerance
+        )
+        assert found.status.ok
+        return found.value.numpy()
+
+    z = np.random.default_rng(8).standard_normal(size)
+    exact = axes @ (np.sqrt(0.2 * np.expm1(100.0 * values) / (2.0 * values)) * (axes.T @ z))
+    assert np.linalg.norm(drawn(5e-6, 1e-4) - exact) < 3e-4 * np.linalg.norm(exact)
+    for rounding, tolerance in ((1e-4, 1e-4), (1e-7, 1e-8)):
+        with pytest.raises(MisuseError, match="product is not symmetric"):
+            drawn(rounding, tolerance)
+
+
 def test_misuse() -> None:
     options = {"noise": 1.0, "generator": np.random.default_rng(0)}
     skew = torch.tensor([[-1.0, 1.0], [-1.0, -2.0]], dtype=torch.float64)

@@ -20,8 +20,9 @@ from tngd_hw.outcome import MisuseError, Outcome, Status
 __all__ = ["krylov_noise"]
 
 _STRIDE = 10
-_ASYMMETRY = 1e-8
-"""Relative asymmetry that counts as rounding; with a coarse tolerance a hundredth of it, for float32 products."""
+_ROUNDING, _COARSE_ROUNDING = 1e-8, 1e-5
+"""Relative asymmetry that counts as rounding: of float64 products, and of float32 ones, which a tolerance of 1e-5 or
+more may have (1.3e-6 was seen in a training)."""
 
 
 def krylov_noise(
@@ -90,7 +91,7 @@ def krylov_noise(
         z = torch.from_numpy(generator.standard_normal(size))
         root = math.sqrt(noise)
         return _symmetric(product, root * z, seconds, tolerance, most)
-    rounding = max(0.1 * _ASYMMETRY, 1e-3 * tolerance)
+    rounding = max(0.1 * _ROUNDING, 1e-3 * tolerance)
     box = box_around(product, adjoint, size, most // 2, 1.0 / seconds, rounding=rounding)
     left = max(1, most - box.products)
 
@@ -110,7 +111,7 @@ def _symmetric(product: Product, z: Tensor, t: float, tolerance: float, max_prod
         m = space.H.shape[0]
         if m % _STRIDE and space.next_norm > 0.0 and m < max_products:
             continue
-        shots.append(_coordinates(space, t, asymmetry=max(_ASYMMETRY, 1e-2 * tolerance)))
+        shots.append(_coordinates(space, t, asymmetry=_COARSE_ROUNDING if tolerance >= _COARSE_ROUNDING else _ROUNDING))
         error = 0.0 if space.next_norm == 0.0 else _extrapolated_error(shots)
         best = result(space.basis @ shots[-1], error, m, tolerance)
         if best.status.ok:
