@@ -182,10 +182,11 @@ def training_figure(results: Sequence[ChipResult], steps: int) -> Figure:
             chart.legend(fontsize=8, loc="lower right" if scale == "linear" else "lower left")
             tidy(chart)
         figure.suptitle(
-            f"MNIST network through imperfect arrays: {steps} steps of {BATCH_SIZE} samples, t = {DURATION_TAU:g} tau "
-            f"({KEPT_TAU:g} with the state kept), lambda = {DAMPING:g}, eta = {LEARNING_RATE:g}\n"
-            f"mean over {seeds} seed{'s' if seeds > 1 else ''}, bars: one standard deviation; "
-            f"grey: within {100 * ALLOWED_LOSS:g} % of the ideal chip; crosses: no answer"
+            f"MNIST network through imperfect arrays: {steps} steps of {BATCH_SIZE} samples, lambda = {DAMPING:g}, "
+            f"eta = {LEARNING_RATE:g}\nt = {DURATION_TAU:g} tau, reset at every step, or {KEPT_TAU:g} tau with the "
+            f"state kept; mean over {seeds} die{'s' if seeds > 1 else ''}, bars: one standard deviation\n"
+            f"grey: within {100 * ALLOWED_LOSS:g} % of the ideal chip; crosses: a die without an answer, others hollow",
+            fontsize=10,
         )
     return figure
 
@@ -202,8 +203,12 @@ def _draw(chart: Axes, results: Sequence[ChipResult], label: str, marker: str) -
     y = [100 * fmean(result.accuracy) for result in results]
     spread = [100 * _spread(r.accuracy) if len(r.accuracy) > 1 else 0.0 for r in results]
     line = chart.errorbar(x, y, yerr=spread, marker=marker, ms=5, lw=1.5, capsize=2, label=label)
-    diverged = [value for value, accuracy in zip(x, y, strict=True) if not math.isfinite(accuracy)]
-    chart.plot(diverged, [0.0] * len(diverged), "x", color=line.lines[0].get_color(), ms=8, mew=2)
+    colour = line.lines[0].get_color()
+    for result in results:
+        answers = [100 * value for value in result.accuracy if math.isfinite(value)]
+        if len(answers) < len(result.accuracy):
+            chart.plot([result.run.value], [0.0], "x", color=colour, ms=8, mew=2)
+            chart.plot([result.run.value] * len(answers), answers, marker, color=colour, ms=5, mfc="none")
 
 
 def write_training(results: Sequence[ChipResult], out: Path, *, steps: int) -> tuple[str, dict[str, Any]]:
