@@ -137,6 +137,7 @@ def test_error_bar_of_a_corrected_answer() -> None:
     for k, b in enumerate(np.random.default_rng(7).normal(size=(8, 3))):
         fixed = calibration.correct(measure(state, ENGINE, samples, b=torch.from_numpy(b), seed=k))
         z.append((fixed.value - torch.from_numpy(np.asarray(np.linalg.solve(A3, b), dtype=np.float64))) / fixed.stderr)
+        assert fixed.degrees is None  # those of one reading are not those of the sum
     assert 0.5 < float(torch.cat(z).square().mean().sqrt()) < 1.5
 
 

@@ -84,6 +84,9 @@ def test_floor_falls_with_the_size_of_the_ensemble() -> None:
     many = [ensemble(9, members=512, seed=seed) for seed in range(6)]
     sizes = [np.sqrt(np.mean([m.errors(EXACT)[1] ** 2 for m in some])) for some in (few, many)]
     assert sizes[0] / sizes[1] == pytest.approx(4.0, rel=0.25)
+    degrees = few[0].estimate.degrees
+    assert degrees is not None
+    assert bool((degrees == 31.0).all())
     bars = np.sqrt(np.mean([float(m.estimate.stderr.square().sum() / EXACT.square().sum()) for m in many]))
     assert sizes[1] == pytest.approx(bars, rel=0.25)
 

@@ -53,6 +53,12 @@ def test_what_is_needed_is_the_cheapest_chip_with_no_worse_one_on_the_way():
     noise = [result("injected noise kappa: 1e-05", 0.9, 0.9), result("injected noise kappa: 0.0001", 0.9, 0.92)]
     assert needed([ideal, *noise], Axis.NOISE) is None
     assert needed([ideal, *noise[1:]], Axis.NOISE) == 1e-4
+    better = result("the ideal chip, state kept", 0.95, 0.97)
+    kept = [
+        result("everything together, state kept: 6 bits, 2 %, kappa 0.0001", 0.93, 0.95),  # above the other ideal chip
+        result("everything together, state kept: 8 bits, 1 %, kappa 0.0001", 0.946, 0.968),
+    ]
+    assert needed([ideal, *kept, better], Axis.KEPT) == 8
     mean, error = bits[2].lost(ideal)
     assert (mean, error) == pytest.approx((0.0035, 0.0005))
 

@@ -195,3 +195,15 @@ def test_bad_searches_are_refused(task: ClassificationTask):
             search_learning_rate(SGD, task, **({"batch_size": 8, "steps": 1, "grid": (0.1,)} | {name: 0}))
     with pytest.raises(MisuseError, match="lr = inf"):
         ADAM.factory(math.inf)
+    with pytest.raises(MisuseError, match=r"momentum = 0\.9: adam has none to set"):
+        ADAM.factory(0.1, momentum=0.9)
+
+
+def test_momentum_of_sgd_by_hand():
+    """v <- 0.5 v + g, p <- p - 0.2 v, from 3 with the gradients 1 and 2: steps of 0.2 and 0.5."""
+    p = nn.Parameter(torch.tensor([3.0], dtype=torch.float64))
+    optimizer = SGD.factory(0.2, momentum=0.5)([p])
+    for gradient, wanted in ((1.0, 2.8), (2.0, 2.3)):
+        p.grad = torch.tensor([gradient], dtype=torch.float64)
+        optimizer.step()
+        assert float(p.detach()) == pytest.approx(wanted, rel=1e-14)

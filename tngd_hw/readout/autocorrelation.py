@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tngd_hw.readout.batches import distinct, first_size, in_batches, joined, times_to_join
+from tngd_hw.readout.batches import distinct, finest_size, in_batches, joined, times_to_join
 from tngd_hw.readout.lattice import fit_autoregression
 
 __all__ = [
@@ -73,7 +73,7 @@ def error_of_mean(series: Tensor) -> MeanError:
         than one degree of freedom (3 of a normal series, more of one with heavy tails), or with less than one
         altogether, as a drift has.  Cost O(N) a series, and an autoregression of at most 399 batch means.
     """
-    size = first_size(series.shape[-2])
+    size = finest_size(series.shape[-2])
     return error_from_batches(in_batches(series, size).mean(-2), series.var(-2, correction=0), series.shape[-2])
 
 
@@ -84,7 +84,7 @@ def error_from_batches(batches: Tensor, variance: Tensor, count: int) -> MeanErr
         return MeanError(unknown, unknown, unknown)
     of_batches, degrees = variance_of_batch_mean(batches)
     # The batches hold all points but a few left over, so the mean of all is better by their share.
-    square = of_batches * (batches.shape[-2] * first_size(count) / count)
+    square = of_batches * (batches.shape[-2] * finest_size(count) / count)
     still = ~(square > 0.0)
     effective = torch.where(still, float(count), variance / torch.where(still, 1.0, square))
     known = (degrees >= _FEWEST_DEGREES) & (effective >= _FEWEST_EFFECTIVE)
@@ -148,7 +148,7 @@ def _coefficient_sum(coefficients: Tensor, number: int) -> _CoefficientSum:
 
         bias = (1/M) sum_j (p + [p/2] - 4 j) a_j,      variance = (s/M) sum_j (p - 2 j) a_j.
 
-    Two thirds of the constants, sum_j ([p/2] - 2 j) a_j, come with a known mean; the rest takes its error in.
+    Of the bias (1/M) sum_j ([p/2] - 2 j) a_j is there with a known mean too; the rest is the error of the mean.
     """
     j = torch.arange(coefficients.shape[-1], dtype=coefficients.dtype, device=coefficients.device)
     order = ((coefficients != 0.0) * j).amax(-1)

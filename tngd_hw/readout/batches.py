@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tngd_hw.outcome import MisuseError
 
-__all__ = ["autocovariance", "distinct", "first_size", "in_batches", "joined", "times_to_join"]
+__all__ = ["autocovariance", "distinct", "finest_size", "in_batches", "joined", "times_to_join"]
 
 _BATCHES = 200
 _FEWEST_BATCHES = 40
@@ -48,7 +48,7 @@ def autocovariance(series: Tensor, lags: int) -> Tensor:
     return sums[..., : lags + 1].mT / count
 
 
-def first_size(count: int) -> int:
+def finest_size(count: int) -> int:
     """Points in a batch, so that there are 200 to 399 of them; 1 for shorter series."""
     return max(1, count // _BATCHES)
 

@@ -116,7 +116,9 @@ class Calibration:
         square = error.square() + self.offset_stderr.square()[:, None]
         value, square = self._without_gains(x, square, using)
         stderr = square.sqrt()
-        return replace(estimate, value=value if columns else value[:, 0], stderr=stderr if columns else stderr[:, 0])
+        if not columns:
+            value, stderr = value[:, 0], stderr[:, 0]
+        return replace(estimate, value=value, stderr=stderr, degrees=None)
 
     def _without_gains(self, x: Tensor, square: Tensor, using: Correction) -> tuple[Tensor, Tensor]:
         """Value and squared standard error of x without its offset, shapes (n, k)."""

@@ -39,7 +39,7 @@ class Estimate:
         duration_s: Length of the run.
         chips: Number of chips where ``value`` has an axis for them, else None.
         degrees: Degrees of freedom of ``stderr``, same shape, infinite where it is no estimate itself; None where they
-            are not known, as of an inverse.
+            are not known, as of an inverse or of what was put together from several readings.
     """
 
     quantity: Quantity

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tngd_hw.outcome import MisuseError
 from tngd_hw.readout.autocorrelation import MeanError, error_from_batches, error_of_mean, variance_of_batch_mean
-from tngd_hw.readout.batches import distinct, first_size, in_batches, times_to_join
+from tngd_hw.readout.batches import distinct, finest_size, in_batches, times_to_join
 from tngd_hw.readout.gaussian_law import FEWEST_GAUSSIAN, GaussianLaw, GaussianLaws
 from tngd_hw.readout.student import check_level, student_quantile
 
@@ -197,7 +197,7 @@ def estimate_covariance(
 
 def _gaussian_laws(chips: Tensor, scale: float, *, known_mean: bool) -> GaussianLaws:
     """Of deviations (C, T, n), whose products all count ``scale`` times; each chip in batches that suit its memory."""
-    count, size = chips.shape[1], first_size(chips.shape[1])
+    count, size = chips.shape[1], finest_size(chips.shape[1])
     means = in_batches(chips, size).mean(-2)
     still = means.var(-2, correction=0) == 0.0
     times = torch.where(still, count, times_to_join(means, _SHARE)).amin(-1)
@@ -265,7 +265,7 @@ def _errors_of_products(deviation: Tensor, moment: Tensor) -> MeanError:
     count, n = deviation.shape[-2:]
     chips, means = deviation.reshape(-1, count, n), moment.reshape(-1, n, n)
     found = deviation.new_zeros((3, *means.shape))
-    for some, own, first, products in _products_of_batches(chips, first_size(count)):
+    for some, own, first, products in _products_of_batches(chips, finest_size(count)):
         squares = chips[some].square()
         spread = squares[..., own].mT @ squares[..., first:] / count - means[some, own, first:].square()
         error = error_from_batches(products.flatten(-2), spread.clamp_min(0.0).flatten(-2), count)

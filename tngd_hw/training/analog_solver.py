@@ -132,7 +132,7 @@ class AnalogSolver:
 
 def _half_difference(first: Estimate, second: Estimate) -> Estimate:
     value, stderr = (first.value - second.value) / 2, torch.hypot(first.stderr, second.stderr) / 2
-    return replace(first, value=value, stderr=stderr, statuses=(*first.statuses, *second.statuses))
+    return replace(first, value=value, stderr=stderr, degrees=None, statuses=(*first.statuses, *second.statuses))
 
 
 def _processor_s() -> float:

@@ -42,16 +42,20 @@ class DigitalOptimizer(enum.Enum):
         low, high = _GRID_QUARTER_DECADES[self]
         return tuple(10.0 ** (k / 4) for k in range(low, high + 1))
 
-    def factory(self, lr: float) -> MakeOptimizer:
-        """A maker of this optimizer with learning rate ``lr`` and torch's other defaults (SGD: no momentum).
+    def factory(self, lr: float, *, momentum: float = 0.0) -> MakeOptimizer:
+        """A maker of this optimizer with learning rate ``lr`` and torch's other defaults.
+
+        ``momentum`` is that of SGD, v <- momentum v + g, step lr v.
 
         SIGN_SGD is Adam with betas (0, 0): lr g/(|g| + 1e-8) entry by entry.
         """
         if not (math.isfinite(lr) and lr > 0):
             raise MisuseError(f"lr = {lr!r}: a learning rate is a finite number above 0, for example 0.1")
+        if momentum and self is not DigitalOptimizer.SGD:
+            raise MisuseError(f"momentum = {momentum!r}: {self.value} has none to set; leave it out, or use sgd")
         match self:
             case DigitalOptimizer.SGD:
-                return lambda parameters: torch.optim.SGD(parameters, lr=lr)
+                return lambda parameters: torch.optim.SGD(parameters, lr=lr, momentum=momentum)
             case DigitalOptimizer.ADAM:
                 return lambda parameters: torch.optim.Adam(parameters, lr=lr)
             case DigitalOptimizer.SIGN_SGD:

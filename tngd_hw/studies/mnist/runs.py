@@ -12,8 +12,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-import torch
-
 from tngd_hw.training import (
     TNGD,
     AnalogSchedule,
@@ -72,9 +70,7 @@ class MnistRun:
 
     def control(self) -> MakeOptimizer:
         """What makes the optimizer of a digital control."""
-        if not self.momentum:
-            return self.optimizer.factory(self.lr)
-        return lambda parameters: torch.optim.SGD(parameters, lr=self.lr, momentum=self.momentum)
+        return self.optimizer.factory(self.lr, momentum=self.momentum)
 
 
 def _analog(

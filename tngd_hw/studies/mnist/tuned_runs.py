@@ -55,7 +55,7 @@ class TunedOptimizer:
         middle: Common logarithm of the middle learning rate.
         method: What computes natural gradients, or None for a first-order optimizer.
         damping: Its lambda.
-        momentum: Of a base update SGD.
+        momentum: Of SGD without a method.
     """
 
     name: str
@@ -73,16 +73,11 @@ class TunedOptimizer:
         """One update on a batch; gives the loss before it."""
         loss = nn.CrossEntropyLoss()
         if self.method is None:
-            plain = self._plain(network, lr)
+            plain = self.base.factory(lr, momentum=self.momentum)(network.parameters())
             return lambda batch: gradient_step(network, plain, loss, batch)
         make = TNGD[NaturalStep] if self.base is DigitalOptimizer.SGD else TNGDAdam[NaturalStep]
         natural = make(network.parameters(), self.method, lr=lr, damping=self.damping)
         return lambda batch: natural.update(network, loss, batch).loss
-
-    def _plain(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
-        if self.momentum == 0.0:
-            return self.base.factory(lr)(network.parameters())
-        return torch.optim.SGD(network.parameters(), lr=lr, momentum=self.momentum)
 
 
 @dataclass(frozen=True)

@@ -115,26 +115,30 @@ def _result(run: ChipRun, seeds: int, found: Mapping[tuple[str, int], dict[str, 
     return ChipResult(run, tuple(accuracy), tuple(fmean(x) for x in losses), fmean(c["seconds"] for c in cells))
 
 
+def ideal_for(result: ChipResult, results: Sequence[ChipResult]) -> ChipResult:
+    """The ideal chip that starts as this one does; the first of all where there is none."""
+    ideals = (other for other in results if other.run.axis is Axis.IDEAL and other.run.start is result.run.start)
+    return next(ideals, results[0])
+
+
 def needed(results: Sequence[ChipResult], axis: Axis) -> float | None:
     """The cheapest value of an axis from which on, towards the better chips, no mean loses more than is allowed."""
-    ideal = results[0]
     ordered = sorted(
         (r for r in results if r.run.axis is axis), key=lambda r: r.run.value, reverse=axis.larger_is_better
     )
     cheapest = None
     for result in ordered:
-        if not result.lost(ideal)[0] <= ALLOWED_LOSS:
+        if not result.lost(ideal_for(result, results))[0] <= ALLOWED_LOSS:
             break
         cheapest = result.run.value
     return cheapest
 
 
 def training_table(results: Sequence[ChipResult]) -> str:
-    """What to buy, then every chip: accuracy, loss, accuracy lost against the ideal chip."""
-    ideal = results[0]
-    lines = [
-        f"to stay within {100 * ALLOWED_LOSS:g} % of the ideal chip's accuracy, {100 * fmean(ideal.accuracy):.2f} %:"
-    ]
+    """What to buy, then every chip: accuracy, loss, accuracy lost against the ideal chip of the same start."""
+    ideals = [result for result in results if result.run.axis is Axis.IDEAL]
+    named = ", ".join(f"{result.run.name}: {100 * fmean(result.accuracy):.2f} %" for result in ideals)
+    lines = [f"accuracy of {named}", f"to stay within {100 * ALLOWED_LOSS:g} % of the ideal chip of the same start:"]
     for axis in _axes(results):
         value = needed(results, axis)
         bound = "at least" if axis.larger_is_better else "at most"
@@ -142,7 +146,7 @@ def training_table(results: Sequence[ChipResult]) -> str:
         lines.append(f"  {axis.label:<34} {text}")
     lines += ["", f"{'chip':<62} {'accuracy':>9} {'loss':>8} {'lost':>16}"]
     for result in results:
-        mean, error = result.lost(ideal)
+        mean, error = result.lost(ideal_for(result, results))
         lost = f"{100 * mean:6.2f} ± {100 * error:4.2f} %" if math.isfinite(error) else f"{100 * mean:6.2f} %"
         accuracy, loss = 100 * fmean(result.accuracy), fmean(result.loss)
         numbers = f"{accuracy:7.2f} % {loss:8.4f} {lost:>16}"
@@ -213,7 +217,7 @@ def _draw(chart: Axes, results: Sequence[ChipResult], label: str, marker: str) -
 
 def write_training(results: Sequence[ChipResult], out: Path, *, steps: int) -> tuple[str, dict[str, Any]]:
     """Write ``table.txt``, ``summary.json``, ``figure.png`` and ``.svg``; returns table and summary."""
-    table, ideal = training_table(results), results[0]
+    table = training_table(results)
     rows = [
         {
             "chip": r.run.name,
@@ -221,8 +225,8 @@ def write_training(results: Sequence[ChipResult], out: Path, *, steps: int) -> t
             "value": r.run.value,
             "accuracy": list(r.accuracy),
             "loss": list(r.loss),
-            "accuracy_lost_mean": r.lost(ideal)[0],
-            "accuracy_lost_standard_error": r.lost(ideal)[1],
+            "accuracy_lost_mean": r.lost(ideal_for(r, results))[0],
+            "accuracy_lost_standard_error": r.lost(ideal_for(r, results))[1],
             "seconds": r.seconds,
         }
         for r in results
@@ -230,7 +234,7 @@ def write_training(results: Sequence[ChipResult], out: Path, *, steps: int) -> t
     document: dict[str, Any] = finite_data(
         {
             "steps": steps,
-            "seeds": len(ideal.accuracy),
+            "seeds": len(results[0].accuracy),
             "batch_size": BATCH_SIZE,
             "lr": LEARNING_RATE,
             "damping": DAMPING,
